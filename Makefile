@@ -1,0 +1,31 @@
+# The targets that a newcomer needs. Everything they do is in scripts/, so that it can be read and run by hand.
+GO ?= go
+BINARY := bin/stentor
+VERSION := $(shell git describe --tags --always 2>/dev/null || echo dev)
+FUZZTIME ?= 60s
+
+.PHONY: build run check test bench fuzz generate clean
+
+build: ## build the one binary
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BINARY) ./cmd/stentor
+
+run: build ## build and start a server to try, with a page at http://localhost:8000/
+	$(BINARY) --dev.enabled
+
+check: ## quick and local: formatting, vet, staticcheck, the import table
+	./scripts/check.sh
+
+test: ## everything that a change has to pass; installs what it needs
+	./scripts/test.sh
+
+bench: ## the benchmarks of all packages
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	./scripts/fuzz.sh $(FUZZTIME)
+
+generate: ## generated code, from codec/wire/*.proto
+	./scripts/generate.sh
+
+clean:
+	rm -rf bin .cache scripts/e2e/node_modules

@@ -1,0 +1,363 @@
+// Package benchtest is a small server of the client protocol for the tests of the load generator: enough of connect, subscribe,
+// unsubscribe, publish, pings and the HTTP API to be loaded, one goroutine per conn, and faults on request: publications
+// that are lost or sent twice, frames cut to pieces, closes. It is no part of the program.
+package benchtest
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"stentor/codec"
+	"stentor/codec/ws"
+)
+
+// Config says how the server behaves. The zero value is a faultless server for anonymous JSON clients.
+type Config struct {
+	Secret    string        // verify HS256 tokens with it; empty: anonymous clients only
+	APIKey    string        // of the HTTP API
+	Protobuf  bool          // speak Protobuf to everyone
+	ChopBytes int           // write in pieces of so many bytes; 0: whole
+	PingEvery time.Duration // 0: no pings
+	LoseEvery int           // lose every n-th publication for the first subscriber; 0: none
+	TwiceAt   int           // send the n-th publication twice; 0: never
+	Deny      string        // subscriptions to this channel get error 103
+	HeadMax   time.Duration // close a conn whose head is not whole in time; 0: never
+}
+
+// Server is a running server.
+type Server struct {
+	cfg  Config
+	http *httptest.Server
+
+	mu       sync.Mutex
+	channels map[string][]*client
+	clients  map[*client]struct{}
+	count    map[string]int // publications per channel
+	users    map[string]int
+	pongs    int
+	stopPing chan struct{}
+}
+
+// client is one conn.
+type client struct {
+	server *Server
+	form   codec.Form
+	conn   net.Conn
+
+	mu       sync.Mutex // of writes
+	answered bool       // has its connect reply
+}
+
+// Start runs a server until Close.
+func Start(cfg Config) *Server {
+	s := &Server{
+		cfg: cfg, channels: map[string][]*client{}, clients: map[*client]struct{}{}, count: map[string]int{},
+		users: map[string]int{}, stopPing: make(chan struct{}),
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/connection/websocket", s.upgrade)
+	mux.HandleFunc("/api/", s.api)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	s.http = httptest.NewUnstartedServer(mux)
+	s.http.Config.ReadHeaderTimeout = cfg.HeadMax
+	s.http.Start()
+	if cfg.PingEvery > 0 {
+		go s.ping()
+	}
+	return s
+}
+
+// Addr is where it listens, host and port.
+func (s *Server) Addr() string { return s.http.Listener.Addr().String() }
+
+// Close ends the server and all its conns.
+func (s *Server) Close() {
+	close(s.stopPing)
+	s.http.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.clients {
+		c.conn.Close()
+	}
+}
+
+// Pongs is how many pings were answered.
+func (s *Server) Pongs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pongs
+}
+
+// Users counts conns by user id.
+func (s *Server) Users() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	users := map[string]int{}
+	for u, n := range s.users {
+		users[u] = n
+	}
+	return users
+}
+
+// Kick closes every conn with a close frame.
+func (s *Server) Kick(code uint16, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.clients {
+		c.write(ws.AppendClose(nil, code, reason))
+		c.conn.Close()
+	}
+}
+
+func (s *Server) ping() {
+	every := time.NewTicker(s.cfg.PingEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-s.stopPing:
+			return
+		case <-every.C:
+		}
+		s.mu.Lock()
+		for c := range s.clients {
+			c.mu.Lock()
+			ready := c.answered
+			c.mu.Unlock()
+			if ready {
+				c.send(codec.AppendPing(nil, c.form))
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	conn, buffered, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	c := &client{server: s, conn: conn}
+	protocol := ""
+	if s.cfg.Protobuf {
+		c.form, protocol = codec.Protobuf, "centrifuge-protobuf"
+	}
+	c.write(ws.AppendUpgradeResponse(nil, r.Header.Get("Sec-WebSocket-Key"), protocol))
+	s.mu.Lock()
+	s.clients[c] = struct{}{}
+	s.mu.Unlock()
+	defer s.forget(c)
+
+	var reader ws.Reader
+	var data []byte
+	piece := make([]byte, 4096)
+	for {
+		event, n, _, err := reader.Next(data, 64<<10)
+		if err != nil {
+			return
+		}
+		data = data[n:]
+		switch event.Kind {
+		case ws.EventNone:
+			n, err := buffered.Read(piece)
+			if err != nil {
+				return
+			}
+			data = append(data[:len(data):len(data)], piece[:n]...)
+		case ws.EventPing:
+			c.write(ws.AppendFrame(nil, ws.OpPong, event.Payload))
+		case ws.EventMessage:
+			if !c.commands(event.Payload) {
+				c.write(ws.AppendClose(nil, 3501, "bad request"))
+				return
+			}
+		case ws.EventClose:
+			return
+		}
+	}
+}
+
+func (s *Server) forget(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, c)
+	for name := range s.channels {
+		s.leave(name, c)
+	}
+}
+
+// leave takes c off a channel. The caller holds the lock.
+func (s *Server) leave(name string, c *client) {
+	for i, other := range s.channels[name] {
+		if other == c {
+			s.channels[name] = append(s.channels[name][:i:i], s.channels[name][i+1:]...)
+			return
+		}
+	}
+}
+
+// commands handles one ws message. False ends the conn.
+func (c *client) commands(data []byte) bool {
+	for len(data) > 0 {
+		var cmd codec.Command
+		rest, err := codec.DecodeCommand(c.form, data, &cmd)
+		if err != nil {
+			return false
+		}
+		data = rest
+		if cmd.Method == codec.MethodNone {
+			c.server.mu.Lock()
+			c.server.pongs++
+			c.server.mu.Unlock()
+			continue
+		}
+		reply := c.server.answer(c, &cmd)
+		if reply == nil {
+			return false
+		}
+		reply.ID = cmd.ID
+		text, err := codec.AppendReply(nil, c.form, reply)
+		if err != nil {
+			return false
+		}
+		c.send(text)
+	}
+	return true
+}
+
+// answer handles one command; nil ends the conn.
+func (s *Server) answer(c *client, cmd *codec.Command) *codec.Reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch cmd.Method {
+	case codec.MethodConnect:
+		user := ""
+		if s.cfg.Secret != "" {
+			token, err := jwt.Parse(cmd.Connect.Token, func(*jwt.Token) (any, error) { return []byte(s.cfg.Secret), nil }, jwt.WithValidMethods([]string{"HS256"}))
+			if err != nil {
+				c.write(ws.AppendClose(nil, 3500, "invalid token"))
+				return nil
+			}
+			user, _ = token.Claims.GetSubject()
+		}
+		s.users[user]++
+		c.mu.Lock()
+		c.answered = true
+		c.mu.Unlock()
+		return &codec.Reply{Connect: &codec.ConnectResult{Client: "c", Version: "test", Ping: 25, Pong: true}}
+	case codec.MethodSubscribe:
+		name := string([]byte(cmd.Subscribe.Channel))
+		if name == s.cfg.Deny {
+			return &codec.Reply{Error: codec.ErrorPermissionDenied}
+		}
+		for _, other := range s.channels[name] {
+			if other == c {
+				return &codec.Reply{Error: codec.ErrorAlreadySubscribed}
+			}
+		}
+		s.channels[name] = append(s.channels[name], c)
+		return &codec.Reply{Subscribe: &codec.SubscribeResult{Recoverable: cmd.Subscribe.Recoverable}}
+	case codec.MethodUnsubscribe:
+		s.leave(cmd.Unsubscribe.Channel, c)
+		return &codec.Reply{Unsubscribe: &codec.UnsubscribeResult{}}
+	case codec.MethodPublish:
+		return &codec.Reply{Publish: &codec.PublishResult{}}
+	}
+	return nil
+}
+
+func (s *Server) api(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-API-Key") != s.cfg.APIKey {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	type publication struct {
+		Channel string
+		Data    json.RawMessage
+	}
+	var body struct {
+		publication
+		Channels []string
+		Commands []struct{ Publish publication }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	empty := map[string]any{}
+	answer := map[string]any{"result": empty}
+	switch r.URL.Path {
+	case "/api/publish":
+		s.Publish(body.Channel, body.Data)
+	case "/api/broadcast":
+		var responses []any
+		for _, name := range body.Channels {
+			s.Publish(name, body.Data)
+			responses = append(responses, map[string]any{"result": empty})
+		}
+		answer["result"] = map[string]any{"responses": responses}
+	case "/api/batch":
+		var replies []any
+		for _, cmd := range body.Commands {
+			s.Publish(cmd.Publish.Channel, cmd.Publish.Data)
+			replies = append(replies, map[string]any{"publish": empty})
+		}
+		answer = map[string]any{"replies": replies}
+	default:
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// Publish sends data to the subscribers of a channel.
+func (s *Server) Publish(channel string, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count[channel]++
+	n := s.count[channel]
+	for i, c := range s.channels[channel] {
+		if i == 0 && s.cfg.LoseEvery > 0 && n%s.cfg.LoseEvery == 0 {
+			continue
+		}
+		text, err := codec.AppendPublication(nil, c.form, channel, &codec.Publication{Data: data})
+		if err != nil {
+			return
+		}
+		c.send(text)
+		if n == s.cfg.TwiceAt {
+			c.send(text)
+		}
+	}
+}
+
+// send writes one delimited message as a ws frame.
+func (c *client) send(message []byte) {
+	op := ws.OpBinary
+	if c.form == codec.JSON {
+		op, message = ws.OpText, message[:len(message)-1]
+	}
+	c.write(ws.AppendFrame(nil, op, message))
+}
+
+func (c *client) write(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(b) > 0 {
+		n := len(b)
+		if chop := c.server.cfg.ChopBytes; chop > 0 {
+			n = min(n, chop)
+		}
+		if _, err := c.conn.Write(b[:n]); err != nil {
+			return
+		}
+		b = b[n:]
+	}
+}

@@ -1,0 +1,255 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stentor/bench/pipe"
+	"stentor/bench/probe"
+	"stentor/bench/swarm"
+)
+
+// Limits of a fleet.
+const (
+	// WorkersMax is the number of worker processes that one run may have.
+	WorkersMax = 256
+	// filesSpare are the descriptors that a process needs for itself.
+	filesSpare = 64
+)
+
+// FilesMax is how many descriptors a process of ours may open; the soft limit is raised to the hard one first.
+func FilesMax() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("limit of open files: %w", err)
+	}
+	if limit.Cur < limit.Max {
+		raised := unix.Rlimit{Cur: limit.Max, Max: limit.Max}
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+			limit = raised
+		}
+	}
+	return int(min(limit.Cur, 1<<30)), nil
+}
+
+// Size is how many workers hold conns sockets. asked is what the user wants, 0: as few as the descriptor limit allows.
+func Size(conns, asked int) (int, error) {
+	files, err := FilesMax()
+	if err != nil {
+		return 0, err
+	}
+	return size(conns, asked, files)
+}
+
+func size(conns, asked, files int) (int, error) {
+	each := files - filesSpare
+	if each < 1 {
+		return 0, fmt.Errorf("the limit of open files is %d, a worker needs more than %d: raise it with ulimit -n", files, filesSpare)
+	}
+	need := (conns + each - 1) / each
+	switch {
+	case need > WorkersMax:
+		return 0, fmt.Errorf("%d conns with %d open files per process need %d worker processes, more than %d: raise the limit of open files (ulimit -n) to at least %d",
+			conns, files, need, WorkersMax, (conns+WorkersMax-1)/WorkersMax+filesSpare)
+	case asked == 0:
+		return max(need, 1), nil
+	case asked > WorkersMax:
+		return 0, fmt.Errorf("--workers %d is above the most, %d", asked, WorkersMax)
+	case asked < need:
+		return 0, fmt.Errorf("%d conns in %d workers need %d open files per process, the limit is %d: use --workers %d, or raise the limit with ulimit -n",
+			conns, asked, (conns+asked-1)/asked+filesSpare, files, need)
+	}
+	return asked, nil
+}
+
+// Fleet is a number of worker processes that act alike. Make it with Start. One goroutine at a time uses it.
+type Fleet struct {
+	workers []*pipe.Child
+	groups  map[string][]share
+}
+
+// share is the part of a group that one worker has.
+type share struct {
+	worker *pipe.Child
+	count  int
+}
+
+// Start runs n worker processes.
+func Start(worker pipe.Command, n int) (*Fleet, error) {
+	f := &Fleet{groups: map[string][]share{}}
+	for range n {
+		w, err := pipe.Start(worker)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		f.workers = append(f.workers, w)
+	}
+	return f, nil
+}
+
+// Close ends all workers.
+func (f *Fleet) Close() {
+	var all sync.WaitGroup
+	for _, w := range f.workers {
+		all.Go(w.Close)
+	}
+	all.Wait()
+}
+
+// Size is the number of workers.
+func (f *Fleet) Size() int { return len(f.workers) }
+
+// CPU is the CPU time that the workers have used.
+func (f *Fleet) CPU() (sum time.Duration) {
+	for _, w := range f.workers {
+		if p, err := probe.Open(w.PID()); err == nil {
+			if cpu, err := p.CPU(); err == nil {
+				sum += cpu
+			}
+		}
+	}
+	return sum
+}
+
+// Open connects the clients of g, spread over the workers, and returns when all of them are live. Otherwise it says what went wrong; the
+// group must be closed either way.
+func (f *Fleet) Open(ctx context.Context, g swarm.Group) (swarm.Opened, error) {
+	shares := split(f.workers, g.Count)
+	f.groups[g.Name] = shares
+	var mu sync.Mutex
+	var sum swarm.Opened
+	first := g.First
+	firsts := map[*pipe.Child]int{}
+	for _, s := range shares {
+		firsts[s.worker] = first
+		first += s.count
+	}
+	err := each(shares, func(s share) error {
+		part := g
+		part.First, part.Count = firsts[s.worker], s.count
+		part.ConnectRate = g.ConnectRate * float64(s.count) / float64(g.Count)
+		var opened swarm.Opened
+		if err := s.worker.Call(ctx, opOpen, part, &opened); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		sum.Merge(opened)
+		return nil
+	})
+	if err == nil {
+		err = sum.Err()
+	}
+	return sum, err
+}
+
+// split gives each worker its share of count clients; with fewer clients than workers, some have none.
+func split(workers []*pipe.Child, count int) []share {
+	var shares []share
+	for k, w := range workers {
+		if n := count*(k+1)/len(workers) - count*k/len(workers); n > 0 {
+			shares = append(shares, share{w, n})
+		}
+	}
+	return shares
+}
+
+// each runs f for all shares at once and joins the errors.
+func each(shares []share, f func(share) error) error {
+	errs := make([]error, len(shares))
+	var all sync.WaitGroup
+	for i, s := range shares {
+		all.Go(func() { errs[i] = f(s) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// Await returns true as soon as every client of the group has received publications since it was opened, false after patience.
+func (f *Fleet) Await(ctx context.Context, group string, publications int, patience time.Duration) (bool, error) {
+	var mu sync.Mutex
+	all := true
+	err := each(f.groups[group], func(s share) error {
+		var reached bool
+		body := awaitBody{Name: group, Deliveries: uint64(s.count) * uint64(publications), Patience: patience}
+		if err := s.worker.Call(ctx, opAwait, body, &reached); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = all && reached
+		return nil
+	})
+	return all, err
+}
+
+// Stats adds up what the clients of the groups have seen. reset makes the next latencies a series of their own.
+func (f *Fleet) Stats(ctx context.Context, reset bool, groups ...string) (swarm.Stats, error) {
+	var mu sync.Mutex
+	var sum swarm.Stats
+	for _, group := range groups {
+		err := each(f.groups[group], func(s share) error {
+			var st swarm.Stats
+			if err := s.worker.Call(ctx, opStats, statsBody{Name: group, Reset: reset}, &st); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			sum.Merge(st)
+			return nil
+		})
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
+
+// Tally adds up what the clients of a group lack of publications 1 to last.
+func (f *Fleet) Tally(ctx context.Context, group string, last int) (swarm.Tally, error) {
+	var mu sync.Mutex
+	var sum swarm.Tally
+	err := each(f.groups[group], func(s share) error {
+		var t swarm.Tally
+		if err := s.worker.Call(ctx, opTally, tallyBody{Name: group, Last: uint32(last)}, &t); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		sum.Merge(t)
+		return nil
+	})
+	return sum, err
+}
+
+// Ask lets the requesters of a group send perSecond requests a second in all.
+func (f *Fleet) Ask(ctx context.Context, group string, perSecond float64) error {
+	shares := f.groups[group]
+	total := 0
+	for _, s := range shares {
+		total += s.count
+	}
+	return each(shares, func(s share) error {
+		return s.worker.Call(ctx, opAsk, askBody{Name: group, PerSecond: perSecond * float64(s.count) / float64(total)}, nil)
+	})
+}
+
+// Hush ends what Ask began and returns when all requests are answered, or after patience.
+func (f *Fleet) Hush(ctx context.Context, group string, patience time.Duration) error {
+	return each(f.groups[group], func(s share) error {
+		return s.worker.Call(ctx, opHush, hushBody{Name: group, Patience: patience}, nil)
+	})
+}
+
+// Shut closes the conns of a group.
+func (f *Fleet) Shut(ctx context.Context, group string) error {
+	shares := f.groups[group]
+	delete(f.groups, group)
+	return each(shares, func(s share) error { return s.worker.Call(ctx, opShut, nameBody{Name: group}, nil) })
+}

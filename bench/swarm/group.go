@@ -1,0 +1,215 @@
+package swarm
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"stentor/bench/measure"
+)
+
+// Role is what the clients of a group do.
+type Role string
+
+const (
+	// Subscriber connects, subscribes, answers pings and notes what it receives.
+	Subscriber Role = "subscriber"
+	// Receiver is a subscriber without a protocol: it expects ws frames with publications as soon as TCP is connected. It
+	// stands before the bare write loop, which speaks to it without an upgrade.
+	Receiver Role = "receiver"
+	// Requester connects and sends requests on a schedule, one at a time.
+	Requester Role = "requester"
+	// SlowHead sends a request head one byte at a time that never ends, and starts again when the server closes.
+	SlowHead Role = "slow-head"
+	// SlowFrame upgrades, then sends one ws frame likewise.
+	SlowFrame Role = "slow-frame"
+)
+
+// Request is what a requester asks for.
+type Request string
+
+const (
+	// Subscribe asks for a subscription and, next time, for its end, and so on.
+	Subscribe Request = "subscribe"
+	// Unsubscribe ends a subscription that never was: the cheapest request, and one that needs no permission.
+	Unsubscribe Request = "unsubscribe"
+	// Publish publishes into a channel that nobody is subscribed to.
+	Publish Request = "publish"
+	// Ping is a ws ping frame; the reply is the pong.
+	Ping Request = "ping"
+)
+
+// Limits of a swarm.
+const (
+	// MessageBytesMax is the longest message taken from a server.
+	MessageBytesMax = 16 << 20
+	// FailuresMax ends an Open early: what goes wrong that often will not get better.
+	FailuresMax = 20
+	// SubscriptionsMax is how many subscriptions one client may have.
+	SubscriptionsMax = 200
+
+	retryAfter = time.Second // a slow client that was closed comes back
+)
+
+// Group describes clients First to First+Count−1, all alike. It travels to worker processes as JSON.
+type Group struct {
+	Name  string `json:"name"`
+	Role  Role   `json:"role"`
+	First int    `json:"first"`
+	Count int    `json:"count"`
+
+	Addr     string `json:"addr"` // IP address and port
+	Host     string `json:"host"` // Host header
+	Path     string `json:"path"` // with query
+	Origin   string `json:"origin,omitempty"`
+	Protobuf bool   `json:"protobuf,omitempty"`
+
+	Source       string        `json:"source,omitempty"` // first source address; empty: the kernel chooses
+	SourceCount  int           `json:"source_count"`     // so many consecutive ones
+	ConnectRate  float64       `json:"connect_rate"`     // conns per second; 0: as fast as InFlightMax allows
+	InFlightMax  int           `json:"in_flight_max"`    // conns between dial and live
+	Patience     time.Duration `json:"patience"`         // without any progress while opening
+	Users        string        `json:"users,omitempty"`  // user id, {n} is the client's number
+	TokenSecret  string        `json:"token_secret,omitempty"`
+	Channels     string        `json:"channels,omitempty"` // name; {n} group of PerChannel clients, {user}, {s} subscription
+	PerChannel   int           `json:"per_channel"`
+	Subscribed   int           `json:"subscribed"` // subscriptions per client
+	Recoverable  bool          `json:"recoverable,omitempty"`
+	Request      Request       `json:"request,omitempty"`
+	TricklePause time.Duration `json:"trickle_pause,omitempty"` // between two bytes of a slow client
+}
+
+// Check says what is wrong with g.
+func (g *Group) Check() error {
+	switch {
+	case g.Count < 1:
+		return fmt.Errorf("group %s: no clients", g.Name)
+	case g.Subscribed > SubscriptionsMax:
+		return fmt.Errorf("%d subscriptions per client are more than this generator follows: %d", g.Subscribed, SubscriptionsMax)
+	case g.Subscribed > 1 && !strings.Contains(g.Channels, "{s}"):
+		return fmt.Errorf("with %d subscriptions per client, the channel %q needs {s} in it to give different names", g.Subscribed, g.Channels)
+	case g.TokenSecret != "" && g.Users == "":
+		return errors.New("tokens need a user")
+	case g.SourceCount < 1 || g.PerChannel < 1 || g.InFlightMax < 1 || g.Patience <= 0:
+		return fmt.Errorf("group %s: source addresses, clients per channel, conns in flight and patience must be at least 1", g.Name)
+	}
+	return nil
+}
+
+// User is the id of client n; empty for an anonymous one.
+func (g *Group) User(n int) string {
+	return strings.ReplaceAll(g.Users, "{n}", strconv.Itoa(n))
+}
+
+// Channel names subscription s (from 0) of client n.
+func (g *Group) Channel(n, s int) string {
+	return strings.NewReplacer(
+		"{n}", strconv.Itoa(n/g.PerChannel), "{user}", g.User(n), "{s}", strconv.Itoa(s),
+	).Replace(g.Channels)
+}
+
+// Opened is how the opening of a group ended.
+type Opened struct {
+	Live   int            `json:"live"`
+	Errors map[string]int `json:"errors,omitempty"` // what went wrong, how often
+	Took   time.Duration  `json:"took"`
+}
+
+// Err is nil if every client is live, else the most frequent reason.
+func (o Opened) Err() error {
+	if len(o.Errors) == 0 {
+		return nil
+	}
+	total, worst := 0, ""
+	for text, n := range o.Errors {
+		total += n
+		if n > o.Errors[worst] || n == o.Errors[worst] && text < worst {
+			worst = text
+		}
+	}
+	return fmt.Errorf("%d clients are live, %d failed: %s", o.Live, total, worst)
+}
+
+// Merge adds what another worker opened.
+func (o *Opened) Merge(other Opened) {
+	o.Live += other.Live
+	o.Took = max(o.Took, other.Took)
+	o.Errors = addCounts(o.Errors, other.Errors)
+}
+
+// Stats is what the clients of a group have seen since they were opened; Latency since it was last reset.
+type Stats struct {
+	Live       int              `json:"live"`
+	Deliveries uint64           `json:"deliveries"` // publications, each counted once per client
+	Duplicates uint64           `json:"duplicates"`
+	Late       uint64           `json:"late"`   // publications that came after one with a higher number
+	Frames     uint64           `json:"frames"` // ws frames with publications
+	Bytes      uint64           `json:"bytes"`  // read from sockets
+	Pings      uint64           `json:"pings"`  // of the protocol, all answered at once
+	Replies    uint64           `json:"replies"`
+	Unanswered uint64           `json:"unanswered"`       // requests without a reply when asking ended
+	Reopened   uint64           `json:"reopened"`         // slow clients that came back
+	Closes     map[string]int   `json:"closes,omitempty"` // conns that ended, by code and reason
+	Faults     map[string]int   `json:"faults,omitempty"` // what a server should not send
+	Latency    *measure.Latency `json:"latency,omitempty"`
+	Sample     []byte           `json:"sample,omitempty"` // the first ws frame with exactly one publication, header included
+}
+
+// Merge adds what another worker saw.
+func (s *Stats) Merge(other Stats) {
+	s.Live += other.Live
+	s.Deliveries += other.Deliveries
+	s.Duplicates += other.Duplicates
+	s.Late += other.Late
+	s.Frames += other.Frames
+	s.Bytes += other.Bytes
+	s.Pings += other.Pings
+	s.Replies += other.Replies
+	s.Unanswered += other.Unanswered
+	s.Reopened += other.Reopened
+	s.Closes = addCounts(s.Closes, other.Closes)
+	s.Faults = addCounts(s.Faults, other.Faults)
+	if s.Latency == nil {
+		s.Latency = measure.NewLatency()
+	}
+	if other.Latency != nil {
+		s.Latency.Merge(other.Latency)
+	}
+	if s.Sample == nil {
+		s.Sample = other.Sample
+	}
+}
+
+// Tally is what did not arrive, per client, of publications 1 to the last one.
+type Tally struct {
+	Missing        uint64 `json:"missing"`         // at clients that are still connected
+	MissingClients int    `json:"missing_clients"` // how many of them miss any
+	MissingWorst   uint32 `json:"missing_worst"`   // at one client
+	Duplicate      uint64 `json:"duplicate"`
+	DupClients     int    `json:"duplicate_clients"`
+	Gone           int    `json:"gone"`         // clients that lost their conn
+	GoneMissing    uint64 `json:"gone_missing"` // what those did not get
+}
+
+// Merge adds another worker's clients.
+func (t *Tally) Merge(other Tally) {
+	t.Missing += other.Missing
+	t.MissingClients += other.MissingClients
+	t.MissingWorst = max(t.MissingWorst, other.MissingWorst)
+	t.Duplicate += other.Duplicate
+	t.DupClients += other.DupClients
+	t.Gone += other.Gone
+	t.GoneMissing += other.GoneMissing
+}
+
+func addCounts(to, from map[string]int) map[string]int {
+	if to == nil && len(from) > 0 {
+		to = make(map[string]int, len(from))
+	}
+	for k, n := range from {
+		to[k] += n
+	}
+	return to
+}

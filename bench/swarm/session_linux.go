@@ -1,0 +1,187 @@
+package swarm
+
+import (
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"stentor/bench/measure"
+	"stentor/codec"
+	"stentor/codec/ws"
+)
+
+// take acts on the bytes that came for client i and returns those that it needs more of.
+func (g *group) take(i int32, data []byte) (rest []byte) {
+	c := &g.conns[i]
+	switch c.state {
+	case stateDraining:
+		return nil
+	case stateUpgrading:
+		_, n, ok, err := ws.ParseUpgradeResponse(data, g.words.key)
+		if err != nil {
+			g.drop(i, 0, handshakeFailure(err))
+			return nil
+		}
+		if !ok {
+			return data
+		}
+		data = data[n:]
+		g.enter(i, g.role.upgraded(i))
+	}
+	g.swarm.readAt = g.swarm.now()
+	for c.fd >= 0 {
+		event, n, _, err := c.reader.Next(data, MessageBytesMax)
+		if err != nil {
+			g.drop(i, 0, "not a ws frame that a server may send: "+err.Error())
+			return nil
+		}
+		data = data[n:]
+		switch event.Kind {
+		case ws.EventNone:
+			return data
+		case ws.EventMessage:
+			g.message(i, event)
+		case ws.EventPing:
+			g.write(i, g.words.wrap(ws.OpPong, event.Payload))
+		case ws.EventPong:
+			if len(event.Payload) == 4 {
+				g.role.reply(i, binary.BigEndian.Uint32(event.Payload), nil)
+			}
+		case ws.EventClose:
+			g.write(i, g.words.wrap(ws.OpClose, nil))
+			g.drop(i, event.Code, closeText(event.Code, string(event.Payload)))
+		}
+	}
+	return nil
+}
+
+// message goes through what one ws frame of client i holds.
+func (g *group) message(i int32, event ws.Event) {
+	c := &g.conns[i]
+	payload, publications := event.Payload, 0
+	for c.fd >= 0 {
+		delimited, bare, rest, ok := g.words.next(payload)
+		if !ok {
+			if len(rest) > 0 {
+				g.fault("a message longer than its ws frame")
+			}
+			break
+		}
+		payload = rest
+		if g.words.isPing(bare) {
+			g.stats.Pings++
+			if c.pongs {
+				g.write(i, g.words.pong)
+			}
+			continue
+		}
+		if g.words.isPush(bare) {
+			if stamp, ok := measure.FindStamp(bare); ok {
+				publications++
+				g.delivered(c, stamp)
+				continue
+			}
+		}
+		g.control(i, delimited)
+	}
+	if publications > 0 {
+		g.stats.Frames++
+	}
+	if publications == 1 && g.stats.Sample == nil && len(payload) == 0 {
+		g.stats.Sample = ws.AppendFrame(nil, event.OpCode, event.Payload)
+	}
+}
+
+// delivered notes one publication.
+func (g *group) delivered(c *conn, stamp measure.Stamp) {
+	late := c.window.Late
+	if !c.window.Take(stamp.Number) {
+		g.stats.Duplicates++
+		return
+	}
+	g.stats.Deliveries++
+	g.stats.Late += uint64(c.window.Late - late)
+	g.stats.Latency.Record(time.Duration(g.swarm.readAt - stamp.Due))
+}
+
+// control acts on whatever is not a stamped publication.
+func (g *group) control(i int32, delimited []byte) {
+	var r codec.Reply
+	if _, err := codec.DecodeReply(g.words.form, delimited, &r); err != nil {
+		g.drop(i, 0, "an undecodable message: "+err.Error())
+		return
+	}
+	switch {
+	case r.Push != nil:
+		if u := r.Push.Unsubscribe; u != nil {
+			g.fault("unsubscribed by the server: " + strconv.Itoa(int(u.Code)) + " " + u.Reason)
+		}
+	case r.ID == idConnect:
+		if r.Error != nil {
+			g.drop(i, 0, errorText("connect", r.Error))
+			return
+		}
+		if r.Connect != nil {
+			g.conns[i].pongs = r.Connect.Pong
+		}
+		g.subscribe(i)
+	case r.ID >= idSubscribe && r.ID < idRequest:
+		if r.Error != nil {
+			g.drop(i, 0, errorText("subscribe to "+g.cfg.Channels, r.Error))
+			return
+		}
+		g.conns[i].subscribed++
+		g.subscribe(i)
+	default:
+		g.role.reply(i, r.ID, &r)
+	}
+}
+
+// subscribe asks for the next subscription of client i, or finds that it has all.
+func (g *group) subscribe(i int32) {
+	c := &g.conns[i]
+	if int(c.subscribed) >= g.cfg.Subscribed {
+		g.enter(i, stateLive)
+		return
+	}
+	c.state = stateSubscribing
+	s := int(c.subscribed)
+	frame, err := g.words.subscribe(uint32(idSubscribe+s), g.cfg.Channel(g.cfg.First+int(i), s), g.cfg.Recoverable)
+	if err != nil {
+		g.drop(i, 0, "subscribe: "+err.Error())
+		return
+	}
+	g.write(i, frame)
+}
+
+// talker goes through upgrade, connect and subscribe.
+type talker struct{ *group }
+
+func (t talker) connected(i int32) state {
+	t.write(i, t.words.head)
+	return stateUpgrading
+}
+
+func (t talker) upgraded(i int32) state {
+	frame, err := t.words.connect(&t.cfg, t.cfg.First+int(i))
+	if err != nil {
+		t.drop(i, 0, "connection token: "+err.Error())
+		return stateClosed
+	}
+	t.write(i, frame)
+	return stateConnecting
+}
+
+func (t talker) reply(_ int32, id uint32, _ *codec.Reply) {
+	t.fault("a reply to command " + strconv.Itoa(int(id)) + " that was not sent")
+}
+
+func (t talker) turn(int64) int64 { return never }
+
+// receiver is live at once.
+type receiver struct{}
+
+func (receiver) connected(int32) state             { return stateLive }
+func (receiver) upgraded(int32) state              { return stateLive }
+func (receiver) reply(int32, uint32, *codec.Reply) {}
+func (receiver) turn(int64) int64                  { return never }

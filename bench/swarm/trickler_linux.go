@@ -1,0 +1,87 @@
+package swarm
+
+import (
+	"time"
+
+	"stentor/bench/measure"
+	"stentor/codec"
+	"stentor/codec/ws"
+)
+
+// slowFrameBytes is the payload that a slow frame announces: below the usual limit of 64 KiB, and never reached.
+const slowFrameBytes = 60000
+
+// tricklers send one byte per TricklePause each, evenly spread over it, and start again when the server has had enough.
+type tricklers struct {
+	talker
+	script []byte           // what every client says, then padding without end
+	plan   measure.Schedule // of bytes in the whole group
+	next   int64
+	at     []int32 // how many bytes of the script each client has sent
+	back   []int64 // when a closed client comes back
+}
+
+func newTricklers(g *group) *tricklers {
+	t := &tricklers{talker: talker{g}, at: make([]int32, g.cfg.Count), back: make([]int64, g.cfg.Count)}
+	pause := max(g.cfg.TricklePause, time.Millisecond)
+	t.plan = measure.Schedule{Start: g.swarm.now(), Period: max(pause/time.Duration(g.cfg.Count), time.Microsecond)}
+	if g.cfg.Role == SlowHead {
+		head := g.words.head
+		t.script = append(head[:len(head)-2:len(head)-2], "X-Slow: "...) // a header line in place of the empty one that ends a head
+		return t
+	}
+	// A ws frame whose payload comes for hours. The mask is zero, so that padding is what the server sees.
+	const begin = `{"id":1,"connect":{"name":"`
+	body := append([]byte(begin), make([]byte, slowFrameBytes-len(begin))...)
+	frame := ws.AppendClientFrame(nil, ws.OpText, true, [4]byte{}, body)
+	t.script = frame[:len(frame)-len(body)+len(begin)]
+	return t
+}
+
+func (t *tricklers) connected(i int32) state {
+	t.at[i] = 0
+	if t.cfg.Role == SlowHead {
+		return stateDraining
+	}
+	return t.talker.connected(i)
+}
+
+func (t *tricklers) upgraded(int32) state { return stateLive }
+
+func (t *tricklers) reply(int32, uint32, *codec.Reply) {}
+
+func (t *tricklers) turn(now int64) int64 {
+	for t.plan.Due(t.next) <= now {
+		i := int32(t.next % int64(len(t.at)))
+		t.next++
+		switch c := &t.conns[i]; {
+		case c.state == stateLive || c.state == stateDraining:
+			t.trickle(i)
+		case c.fd < 0 && c.counted:
+			t.comeBack(i, now)
+		}
+	}
+	return t.plan.Due(t.next)
+}
+
+// trickle sends client i's next byte.
+func (t *tricklers) trickle(i int32) {
+	one := [1]byte{'x'}
+	if at := int(t.at[i]); at < len(t.script) {
+		one[0] = t.script[at]
+	}
+	t.at[i]++
+	t.write(i, one[:])
+}
+
+// comeBack dials again once a second has passed since client i was found closed.
+func (t *tricklers) comeBack(i int32, now int64) {
+	switch back := t.back[i]; {
+	case back == 0:
+		t.back[i] = now + int64(retryAfter)
+	case now >= back:
+		t.back[i] = 0
+		t.stats.Reopened++
+		t.dial(i)
+	}
+}

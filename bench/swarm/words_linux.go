@@ -1,0 +1,149 @@
+package swarm
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"stentor/codec"
+	"stentor/codec/ws"
+)
+
+// Command ids: 1 is connect, then one for each subscription, then requests.
+const (
+	idConnect   = 1
+	idSubscribe = 2
+	idRequest   = idSubscribe + SubscriptionsMax
+)
+
+// tokenLife is long enough for any run.
+const tokenLife = 24 * time.Hour
+
+// words are the bytes that the clients of a group say. One key and one mask serve all of them: both protect browsers behind
+// proxies, not load generators.
+type words struct {
+	form codec.Form
+	op   ws.OpCode
+	key  string
+	mask [4]byte
+	head []byte // the upgrade request
+	pong []byte // the ws frame that answers a ping of the protocol
+
+	command codec.Command
+	body    []byte
+	frame   []byte
+}
+
+func newWords(form codec.Form, cfg *Group) words {
+	w := words{form: form, op: ws.OpText, key: ws.NewKey()}
+	_, _ = rand.Read(w.mask[:]) // never fails: see its documentation
+	request := ws.ClientRequest{Host: cfg.Host, Target: cfg.Path, Key: w.key, Origin: cfg.Origin}
+	empty := []byte("{}")
+	if form == codec.Protobuf {
+		w.op, request.Protocols, empty = ws.OpBinary, "centrifuge-protobuf", []byte{0}
+	}
+	w.head = request.Append(nil)
+	w.pong = ws.AppendClientFrame(nil, w.op, true, w.mask, empty)
+	return w
+}
+
+// say encodes w.command as a ws frame, valid until the next call.
+func (w *words) say() ([]byte, error) {
+	var err error
+	if w.body, err = codec.AppendCommand(w.body[:0], w.form, &w.command); err != nil {
+		return nil, err
+	}
+	body := w.body
+	if w.form == codec.JSON {
+		body = bytes.TrimSuffix(body, []byte("\n"))
+	}
+	return w.wrap(w.op, body), nil
+}
+
+// wrap puts payload into a ws frame, valid until the next call.
+func (w *words) wrap(op ws.OpCode, payload []byte) []byte {
+	w.frame = ws.AppendClientFrame(w.frame[:0], op, true, w.mask, payload)
+	return w.frame
+}
+
+// connect is the first command of client n.
+func (w *words) connect(cfg *Group, n int) ([]byte, error) {
+	w.command = codec.Command{ID: idConnect, Method: codec.MethodConnect}
+	w.command.Connect.Name = "stentor-bench"
+	if cfg.TokenSecret != "" {
+		now := time.Now()
+		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": cfg.User(n), "iat": now.Unix(), "exp": now.Add(tokenLife).Unix()})
+		signed, err := token.SignedString([]byte(cfg.TokenSecret))
+		if err != nil {
+			return nil, err
+		}
+		w.command.Connect.Token = signed
+	}
+	return w.say()
+}
+
+// subscribe asks for a subscription.
+func (w *words) subscribe(id uint32, channel string, recoverable bool) ([]byte, error) {
+	w.command = codec.Command{ID: id, Method: codec.MethodSubscribe}
+	w.command.Subscribe = codec.SubscribeRequest{Channel: channel, Recoverable: recoverable, Positioned: recoverable}
+	return w.say()
+}
+
+// next cuts the first message off payload: delimited as the codec reads it, bare as it is looked at. ok is false at the end,
+// and for a length that is not in the payload.
+func (w *words) next(payload []byte) (delimited, bare, rest []byte, ok bool) {
+	if len(payload) == 0 {
+		return nil, nil, nil, false
+	}
+	if w.form == codec.JSON {
+		bare, rest, _ = bytes.Cut(payload, []byte("\n"))
+		return bare, bare, rest, true
+	}
+	length, n := binary.Uvarint(payload)
+	if n <= 0 || length > uint64(len(payload)-n) {
+		return nil, nil, payload, false
+	}
+	end := n + int(length)
+	return payload[:end], payload[n:end], payload[end:], true
+}
+
+// How a push begins: the outer member in JSON; the tag of field 4 with a length in Protobuf.
+var pushBegins = [codec.NumForms][]byte{codec.JSON: []byte(`{"push":`), codec.Protobuf: {4<<3 | 2}}
+
+func (w *words) isPing(bare []byte) bool {
+	if w.form == codec.JSON {
+		return string(bare) == "{}"
+	}
+	return len(bare) == 0
+}
+
+func (w *words) isPush(bare []byte) bool { return bytes.HasPrefix(bare, pushBegins[w.form]) }
+
+// errorText names a reply's error, with its usual cause.
+func errorText(what string, e *codec.Error) string {
+	hint := ""
+	switch e.Code {
+	case codec.ErrorUnknownChannel.Code:
+		hint = ": the channel's namespace is not in the server's configuration"
+	case codec.ErrorPermissionDenied.Code:
+		hint = ": the channel's namespace must allow it (allow_subscribe_for_client, allow_publish_for_client)"
+	case codec.ErrorTokenExpired.Code:
+		hint = ": do the clocks agree?"
+	}
+	return what + ": " + strconv.Itoa(int(e.Code)) + " " + e.Message + hint
+}
+
+// closeText adds the usual cause to the reason of a close frame.
+func closeText(code uint16, reason string) string {
+	switch uint32(code) {
+	case codec.DisconnectInvalidToken.Code:
+		return reason + ": --token-hmac-secret is not the server's client.token.hmac_secret_key"
+	case codec.DisconnectConnectionLimit.Code:
+		return reason + ": the server allows fewer conns per user: {n} in --user gives each client its own"
+	}
+	return reason
+}

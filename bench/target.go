@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"stentor/bench/swarm"
+)
+
+// clientsMax is the number of clients that one run may have: numbers of clients stay small enough for the sums made of them.
+const clientsMax = 10_000_000
+
+// Target is the server that is measured, and how clients reach it.
+type Target struct {
+	URL         string
+	APIURL      string // empty: /api on the host of URL
+	APIKey      string
+	PID         int // 0: unknown
+	TokenSecret string
+	User        string // {n}: number of the client
+	Origin      string
+	Protobuf    bool
+	Workers     int     // 0: as few as possible
+	ConnectRate float64 // per second; 0: no pacing
+	InFlightMax int
+	Source      string // empty: 127.0.0.2 for a server on loopback, else the kernel's choice
+	SourceCount int
+	Patience    time.Duration
+}
+
+// place is where a target is: its URL taken apart and its name looked up.
+type place struct {
+	addr   netip.AddrPort
+	host   string // for the Host header
+	path   string // with query
+	api    string
+	source string
+}
+
+// locate checks the target and finds its address.
+func (t *Target) locate(ctx context.Context) (place, error) {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return place{}, fmt.Errorf("--url: %w", err)
+	}
+	switch {
+	case u.Scheme == "wss":
+		return place{}, errors.New("--url: wss:// is not for this generator, which drives raw sockets: measure the plain port")
+	case u.Scheme != "ws" || u.Host == "":
+		return place{}, fmt.Errorf("--url: %q is not like ws://127.0.0.1:8000/connection/websocket", t.URL)
+	case t.SourceCount < 1 || t.InFlightMax < 1 || t.Patience <= 0:
+		return place{}, errors.New("--source-count, --in-flight and --patience must be above 0")
+	case t.ConnectRate < 0:
+		return place{}, errors.New("--connect-rate must not be below 0")
+	}
+	p := place{host: u.Host, path: u.RequestURI(), api: t.APIURL, source: t.Source}
+	if t.Protobuf {
+		p.path = withProtobuf(u)
+	}
+	if p.api == "" {
+		p.api = "http://" + u.Host + "/api"
+	}
+	port := 80
+	if u.Port() != "" {
+		if port, err = strconv.Atoi(u.Port()); err != nil || port < 1 || port > 65535 {
+			return place{}, fmt.Errorf("--url: %q is not a port", u.Port())
+		}
+	}
+	ip, err := lookUp(ctx, u.Hostname())
+	if err != nil {
+		return place{}, fmt.Errorf("--url: %w", err)
+	}
+	p.addr = netip.AddrPortFrom(ip, uint16(port))
+	if p.source == "" && ip.Is4() && ip.IsLoopback() {
+		p.source = "127.0.0.2"
+	}
+	return p, nil
+}
+
+// withProtobuf adds the query by which servers of the protocol choose Protobuf whatever subprotocol is offered.
+func withProtobuf(u *url.URL) string {
+	query := u.Query()
+	query.Set("cf_protocol", "protobuf")
+	with := *u
+	with.RawQuery = query.Encode()
+	return with.RequestURI()
+}
+
+// lookUp prefers IPv4, where one machine has many source addresses.
+func lookUp(ctx context.Context, host string) (netip.Addr, error) {
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, ip := range ips {
+		if ip.Unmap().Is4() {
+			return ip.Unmap(), nil
+		}
+	}
+	return ips[0], nil
+}
+
+// group is what all groups of clients on this target have in common.
+func (t *Target) group(p place, name string, role swarm.Role, count int) swarm.Group {
+	return swarm.Group{
+		Name: name, Role: role, Count: count,
+		Addr: p.addr.String(), Host: p.host, Path: p.path, Origin: t.Origin, Protobuf: t.Protobuf,
+		Source: p.source, SourceCount: t.SourceCount, ConnectRate: t.ConnectRate, InFlightMax: t.InFlightMax, Patience: t.Patience,
+		Users: t.User, TokenSecret: t.TokenSecret, PerChannel: 1,
+	}
+}
+
+// checkClients refuses numbers of clients that make no sense.
+func checkClients(flag string, n int) error {
+	if n < 1 || n > clientsMax {
+		return fmt.Errorf("--%s must be from 1 to %d", flag, clientsMax)
+	}
+	return nil
+}

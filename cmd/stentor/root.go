@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"stentor/bench"
+	"stentor/server/config"
+)
+
+// rootCommand builds the whole tree of commands. The root itself serves.
+func rootCommand() *cobra.Command {
+	root := serveCommand()
+	root.Use = "stentor"
+	root.Short = "Real-time messaging edge server: publish over HTTP, deliver over WebSocket"
+	root.Long = "Stentor delivers what backends publish to browsers and phones. It speaks the Centrifuge client protocol v2 and the\n" +
+		"Centrifugo v6 server API and configuration. Without a sub-command it serves."
+	root.SilenceErrors, root.SilenceUsage = true, true
+
+	serve := serveCommand()
+	root.AddCommand(
+		serve,
+		versionCommand(),
+		genConfigCommand(), checkConfigCommand(), defaultConfigCommand(),
+		genTokenCommand(), genSubTokenCommand(), checkTokenCommand(), checkSubTokenCommand(),
+		bench.Command(),
+	)
+	return root
+}
+
+func serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server; the same as no sub-command",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return serve(c.Context(), c.Flags()) },
+	}
+	config.BindFlags(c.Flags())
+	c.SetUsageFunc(func(c *cobra.Command) error {
+		w := c.OutOrStderr()
+		fmt.Fprintf(w, "Usage:\n  %s [flags]\n", c.CommandPath())
+		if c.HasAvailableSubCommands() {
+			fmt.Fprintf(w, "  %s [command]\n\nCommands:\n", c.CommandPath())
+			for _, sub := range c.Commands() {
+				if sub.IsAvailableCommand() {
+					fmt.Fprintf(w, "  %-16s%s\n", sub.Name(), sub.Short)
+				}
+			}
+		}
+		fmt.Fprintf(w, "\n%s", config.FlagUsages(c.Flags()))
+		return nil
+	})
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(c *cobra.Command, _ []string) {
+			fmt.Fprintf(c.OutOrStdout(), "Stentor %s (Go version: %s)\n", version, runtime.Version())
+		},
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/centrifugal/centrifuge-go"
+)
+
+// TestJavaScriptSDK drives the quick start of the version 5 era with centrifuge-js, unmodified, in both forms.
+func TestJavaScriptSDK(t *testing.T) {
+	for _, form := range []string{"json", "protobuf"} {
+		t.Run(form, func(t *testing.T) {
+			p := start(t, quickStart)
+			node(t, "sdk.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "TOKEN="+token(t, "42"), "FORM="+form)
+		})
+	}
+}
+
+// TestTryPage uses the page of a server that was started to be tried, in a real browser.
+func TestTryPage(t *testing.T) {
+	var browser string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			browser = path
+			break
+		}
+	}
+	if browser == "" {
+		t.Skip("no Chromium is installed; scripts/install.sh installs it")
+	}
+	p := start(t, `{"http_api":{"key":"`+quickStartAPIKey+`"}}`, "--dev.enabled")
+	node(t, "page.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "CHROMIUM="+browser, "SCREENSHOT=")
+}
+
+// TestGoSDK does with centrifuge-go what TestJavaScriptSDK does.
+func TestGoSDK(t *testing.T) {
+	for _, form := range []string{"json", "protobuf"} {
+		t.Run(form, func(t *testing.T) {
+			p := start(t, quickStart)
+			url := strings.Replace(p.url, "http", "ws", 1) + "/connection/websocket"
+			cfg := centrifuge.Config{Token: token(t, "42"), MinReconnectDelay: 50 * time.Millisecond, MaxReconnectDelay: 200 * time.Millisecond}
+			c := centrifuge.NewJsonClient(url, cfg)
+			if form == "protobuf" {
+				c = centrifuge.NewProtobufClient(url+"?format=protobuf", cfg)
+			}
+			defer c.Close()
+			useGoSDK(t, p, c)
+		})
+	}
+}
+
+func useGoSDK(t *testing.T, p *process, c *centrifuge.Client) {
+	connected, connecting := events[centrifuge.ConnectedEvent](t), events[centrifuge.ConnectingEvent](t)
+	disconnected := events[centrifuge.DisconnectedEvent](t)
+	c.OnConnected(connected.note)
+	c.OnConnecting(connecting.note)
+	c.OnDisconnected(disconnected.note)
+	if err := c.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	connecting.next("connecting")
+	if e := connected.next("connected"); e.ClientID == "" {
+		t.Error("no client id")
+	}
+
+	sub, err := c.NewSubscription("chat:room-42", centrifuge.SubscriptionConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscribed, unsubscribed := events[centrifuge.SubscribedEvent](t), events[centrifuge.UnsubscribedEvent](t)
+	published := events[centrifuge.PublicationEvent](t)
+	sub.OnSubscribed(subscribed.note)
+	sub.OnUnsubscribed(unsubscribed.note)
+	sub.OnPublication(published.note)
+	if err := sub.Subscribe(); err != nil {
+		t.Fatal(err)
+	}
+	if e := subscribed.next("subscribed"); !e.Recoverable || e.StreamPosition == nil || e.StreamPosition.Epoch == "" {
+		t.Errorf("not recoverable: %+v", e)
+	}
+
+	p.publish("chat:room-42", `{"from":"backend"}`)
+	if e := published.next("publication of the backend"); string(e.Data) != `{"from":"backend"}` || e.Offset != 1 {
+		t.Errorf("publication %s at %d", e.Data, e.Offset)
+	}
+	if _, err := sub.Publish(t.Context(), []byte(`{"from":"client"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if e := published.next("own publication"); string(e.Data) != `{"from":"client"}` || e.Info == nil || e.Info.User != "42" {
+		t.Errorf("publication %s of %+v", e.Data, e.Info)
+	}
+
+	if err := sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	unsubscribed.next("unsubscribed")
+	if err := sub.Subscribe(); err != nil {
+		t.Fatal(err)
+	}
+	subscribed.next("subscribed again")
+
+	p.post("/api/disconnect", `{"user":"42","disconnect":{"code":3011,"reason":"force reconnect"}}`)
+	if e := connecting.next("connecting again"); e.Code != 3011 {
+		t.Errorf("connecting with code %d %s", e.Code, e.Reason)
+	}
+	connected.next("connected again")
+	if e := subscribed.next("subscribed after the reconnect"); !e.WasRecovering || !e.Recovered {
+		t.Errorf("not recovered: %+v", e)
+	}
+
+	p.post("/api/disconnect", `{"user":"42"}`)
+	if e := disconnected.next("disconnected"); e.Code != 3503 || e.Reason != "force disconnect" {
+		t.Errorf("disconnected with %d %s", e.Code, e.Reason)
+	}
+}
+
+// noted gathers the events of one kind.
+type noted[E any] struct {
+	t  *testing.T
+	ch chan E
+}
+
+func events[E any](t *testing.T) noted[E] { return noted[E]{t, make(chan E, 64)} }
+
+func (n noted[E]) note(e E) { n.ch <- e }
+
+func (n noted[E]) next(what string) (e E) {
+	n.t.Helper()
+	select {
+	case e = <-n.ch:
+	case <-time.After(15 * time.Second):
+		n.t.Fatalf("waited in vain for: %s", what)
+	}
+	return e
+}

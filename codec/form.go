@@ -1,0 +1,117 @@
+package codec
+
+import (
+	"errors"
+
+	"stentor/codec/ws"
+)
+
+// Form is the encoding that a client speaks.
+type Form uint8
+
+// The two forms of the protocol.
+const (
+	JSON     Form = iota // JSON texts, each ended by a newline
+	Protobuf             // Protobuf messages, each preceded by its length as an unsigned varint
+
+	NumForms = 2
+)
+
+// String names the form as options and metrics do.
+func (f Form) String() string {
+	if f == Protobuf {
+		return "protobuf"
+	}
+	return "json"
+}
+
+// opCode tells in which kind of ws frame messages of this form travel.
+func (f Form) opCode() ws.OpCode {
+	if f == Protobuf {
+		return ws.OpBinary
+	}
+	return ws.OpText
+}
+
+// ErrMalformed is what every decoding error wraps: the bytes are not a message of their form. The protocol ends a client
+// that sends such bytes with [DisconnectBadRequest].
+var ErrMalformed = errors.New("malformed message")
+
+// ErrNotJSON says that a payload which JSON embeds as it is (data, info, …) is not valid JSON, as happens when a
+// publisher uses Protobuf and a subscriber JSON. The protocol ends such a subscriber with
+// [DisconnectInappropriateProtocol].
+var ErrNotJSON = errors.New("payload is not JSON")
+
+// DecodeCommand reads the first command of data into c, which it resets, and returns what follows that command. Data must
+// not be empty: an empty ws message is an error of the session, not of the codec.
+//
+// Strings and bytes in c alias data. Ordinary subscribe, publish and unsubscribe commands and pongs allocate nothing. An
+// error wraps [ErrMalformed] and leaves c in no particular state.
+func DecodeCommand(f Form, data []byte, c *Command) (rest []byte, err error) {
+	c.reset()
+	if f == Protobuf {
+		return decodeCommandProtobuf(data, c)
+	}
+	return decodeCommandJSON(data, c)
+}
+
+// AppendReply appends r, delimited, to dst. On an error, which can only be [ErrNotJSON], dst comes back as it was.
+func AppendReply(dst []byte, f Form, r *Reply) ([]byte, error) {
+	if f == Protobuf {
+		w := protobufWriter{buf: dst}
+		w.reply(r)
+		return w.buf, nil
+	}
+	w := jsonWriter{buf: dst}
+	w.reply(r)
+	return w.line(dst)
+}
+
+// AppendPush appends a reply that carries p, delimited, to dst. Errors as in [AppendReply].
+func AppendPush(dst []byte, f Form, p *Push) ([]byte, error) {
+	if f == Protobuf {
+		w := protobufWriter{buf: dst}
+		w.pushReply(p)
+		return w.buf, nil
+	}
+	w := jsonWriter{buf: dst}
+	w.pushReply(p)
+	return w.line(dst)
+}
+
+// AppendPublication appends the push of p on channel, delimited, to dst: the same bytes as [AppendPush] of a Push with
+// that channel and publication. It allocates nothing as long as dst has room. Errors as in [AppendReply].
+func AppendPublication(dst []byte, f Form, channel string, p *Publication) ([]byte, error) {
+	push := Push{Channel: channel, Pub: p}
+	return AppendPush(dst, f, &push)
+}
+
+// AppendPing appends the server's ping, an empty reply, delimited, to dst.
+func AppendPing(dst []byte, f Form) []byte {
+	if f == Protobuf {
+		return append(dst, 0)
+	}
+	return append(dst, "{}\n"...)
+}
+
+// DecodeReply is the client's side of [AppendReply] and [AppendPush]: it reads the first reply of data into r, which it
+// resets, and returns what follows. Strings and bytes in r may alias data. An error wraps [ErrMalformed].
+func DecodeReply(f Form, data []byte, r *Reply) (rest []byte, err error) {
+	*r = Reply{}
+	if f == Protobuf {
+		return decodeReplyProtobuf(data, r)
+	}
+	return decodeReplyJSON(data, r)
+}
+
+// AppendCommand is the client's side of [DecodeCommand]: it appends c, delimited, to dst. Errors as in [AppendReply].
+func AppendCommand(dst []byte, f Form, c *Command) ([]byte, error) {
+	if f == Protobuf {
+		w := protobufWriter{buf: dst}
+		w.command(c)
+		return w.buf, nil
+	}
+	w := jsonWriter{buf: dst}
+	w.command(c)
+	return w.line(dst)
+}

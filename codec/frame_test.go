@@ -1,0 +1,56 @@
+package codec
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"stentor/codec/ws"
+)
+
+func TestFrame(t *testing.T) {
+	for _, f := range []Form{JSON, Protobuf} {
+		for _, size := range []int{0, 1, 125, 126, 127, 65535, 65536, 65537} {
+			message := strings.Repeat("m", size)
+			payload := message
+			if f == JSON && size > 0 {
+				message += "\n"
+			}
+			frame := NewFrame(f, append(make([]byte, HeaderRoom), message...))
+			if frame.Form() != f || string(frame.Messages()) != message {
+				t.Fatalf("%v: form %v, messages %.20q", f, frame.Form(), frame.Messages())
+			}
+			checkFrame(t, frame, payload)
+		}
+	}
+}
+
+func TestJoinFrames(t *testing.T) {
+	for f, want := range map[Form]string{JSON: "{}\n{\"id\":1,\"publish\":{}}\n{}", Protobuf: "\x00\x04\x08\x01\x42\x00\x00"} {
+		ping := NewFrame(f, AppendPing(make([]byte, HeaderRoom), f))
+		reply, err := AppendReply(make([]byte, HeaderRoom), f, &Reply{ID: 1, Publish: &PublishResult{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFrame(t, JoinFrames([]*Frame{ping, NewFrame(f, reply), ping}), want)
+		if JoinFrames([]*Frame{ping}) != ping {
+			t.Errorf("%v: one frame alone was copied", f)
+		}
+	}
+}
+
+func checkFrame(t *testing.T, frame *Frame, payload string) {
+	t.Helper()
+	b := frame.WebSocket()
+	h, n, ok, err := ws.ParseHeader(b)
+	if err != nil || !ok {
+		t.Fatalf("header of %.20q: ok %v, error %v", b, ok, err)
+	}
+	want := ws.OpText
+	if frame.Form() == Protobuf {
+		want = ws.OpBinary
+	}
+	if !h.Fin || h.Masked || h.Rsv != 0 || h.OpCode != want || h.Length != int64(len(payload)) || !bytes.Equal(b[n:], []byte(payload)) {
+		t.Errorf("%v: header %+v, payload %.40q, want %.40q", frame.Form(), h, b[n:], payload)
+	}
+}

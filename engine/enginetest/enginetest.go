@@ -1,0 +1,196 @@
+// Package enginetest is the suite that every engine passes. An engine is done when this says so.
+//
+//	func TestBroker(t *testing.T) {
+//		enginetest.Run(t, func(t *testing.T, r engine.Receiver) enginetest.Subject {
+//			return enginetest.Subject{Broker: memengine.New(memengine.Config{}, r)}
+//		})
+//	}
+//
+// The receiver is a Recorder: it notes what an engine delivers, in order. Each test has an engine and channels of its own, so
+// that engines over one shared store can run it too. That nothing was delivered is told from what comes next on that channel,
+// never by waiting.
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+)
+
+// Ability is a set of what an engine may be unable to do.
+type Ability uint
+
+// Abilities.
+const (
+	History     Ability = 1 << iota // keeping publications, offsets and epochs
+	Reverse                         // reading newest first
+	Idempotency                     // remembering the results of publishes
+	Versions                        // suppressing what is not newer
+	Delta                           // giving the previous publication along
+	Admission                       // asking the receiver before an offset is given
+)
+
+// Subject is an engine to be tested.
+type Subject struct {
+	Broker engine.Broker
+	// Cannot names what the engine does not do; the tests of that are skipped.
+	Cannot Ability
+	// Advance makes the engine believe that d has passed. Without it, expiry is tested in real time, and less exactly.
+	Advance func(d time.Duration)
+}
+
+// Patience is how long the suite waits for what a remote engine has to deliver.
+const Patience = 20 * time.Second
+
+// Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
+func Run(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) {
+	for _, group := range [][]testCase{publishTests, historyTests, expiryTests, suppressTests, concurrentTests} {
+		for _, tc := range group {
+			t.Run(tc.name, func(t *testing.T) {
+				f := newFixture(t, open)
+				if missing := tc.needs & f.Cannot; missing != 0 {
+					t.Skipf("the engine cannot do this (%b)", missing)
+				}
+				tc.run(f)
+			})
+		}
+	}
+}
+
+type testCase struct {
+	name  string
+	needs Ability
+	run   func(f *fixture)
+}
+
+// fixture is one engine at work, and what tests say to it.
+type fixture struct {
+	*testing.T
+	Subject
+	rec *Recorder
+}
+
+func newFixture(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) *fixture {
+	rec := NewRecorder()
+	f := &fixture{T: t, Subject: open(t, rec), rec: rec}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Broker.Run(ctx) }()
+	t.Cleanup(func() {
+		patience := Patience
+		if f.Broker.Local() {
+			patience = 0 // its calls have returned, so it has done all it does
+		}
+		rec.WaitWoken(t, patience)
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(Patience):
+			t.Error("Run goes on although its context ended")
+		}
+	})
+	return f
+}
+
+// keep is how most tests publish.
+var keep = engine.PublishOptions{HistorySize: 10, HistoryTTL: time.Hour, HistoryMetaTTL: 24 * time.Hour}
+
+// all reads everything.
+var all = engine.HistoryFilter{Limit: -1}
+
+// top reads the position alone.
+var top = engine.HistoryFilter{}
+
+// channel is a name that no other test uses, delivered to this node.
+func (f *fixture) channel(name string) string {
+	f.Helper()
+	name = fmt.Sprintf("%s:%x", name, rand.Uint64())
+	if err := f.Broker.Subscribe(name); err != nil {
+		f.Fatalf("subscribe %s: %v", name, err)
+	}
+	return name
+}
+
+func pub(data string) *codec.Publication { return &codec.Publication{Data: []byte(data)} }
+
+func (f *fixture) publish(channel, data string, o engine.PublishOptions) engine.PublishResult {
+	f.Helper()
+	return f.publishPub(channel, pub(data), o)
+}
+
+func (f *fixture) publishPub(channel string, p *codec.Publication, o engine.PublishOptions) engine.PublishResult {
+	f.Helper()
+	res, err := f.Broker.Publish(context.Background(), channel, p, o)
+	if err != nil {
+		f.Fatalf("publish %s: %v", p.Data, err)
+	}
+	return res
+}
+
+// history reads publications as text, "3:c 4:d", and the top.
+func (f *fixture) history(channel string, filter engine.HistoryFilter) (string, codec.StreamPosition) {
+	f.Helper()
+	pubs, at, err := f.Broker.History(context.Background(), channel, filter)
+	if err != nil {
+		f.Fatalf("history: %v", err)
+	}
+	return text(pubs), at
+}
+
+// text is publications as offset:data.
+func text(pubs []*codec.Publication) string {
+	var b strings.Builder
+	for _, p := range pubs {
+		fmt.Fprintf(&b, " %d:%s", p.Offset, p.Data)
+	}
+	return strings.TrimPrefix(b.String(), " ")
+}
+
+// expectHistory reads everything and compares.
+func (f *fixture) expectHistory(channel, want string) {
+	f.Helper()
+	if got, _ := f.history(channel, all); got != want {
+		f.Errorf("history %q, want %q", got, want)
+	}
+}
+
+// expectDelivered publishes a last, plain publication to channel and compares everything delivered up to there.
+func (f *fixture) expectDelivered(channel, want string) {
+	f.Helper()
+	f.publish(channel, "end", engine.PublishOptions{})
+	n := len(strings.Fields(want)) + 1
+	if got := text(publications(f.rec.Wait(f.T, channel, n))); got != strings.TrimPrefix(want+" 0:end", " ") {
+		f.Errorf("delivered %q, want %q", got, want)
+	}
+}
+
+// passes lets d go by. Then what must hold: at once if the clock is ours, else soon.
+func (f *fixture) passes(d time.Duration, what string, holds func() bool) {
+	f.Helper()
+	if f.Advance != nil {
+		f.Advance(d)
+		if !holds() {
+			f.Errorf("after %v: %s does not hold", d, what)
+		}
+		return
+	}
+	deadline := time.After(d + Patience)
+	poll := time.NewTicker(50 * time.Millisecond)
+	defer poll.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			f.Fatalf("after %v: %s does not hold", d, what)
+		case <-poll.C:
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package enginetest
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+)
+
+// Delivery is one call of Receiver.Publication.
+type Delivery struct {
+	Publication, Prev *codec.Publication
+	Position          codec.StreamPosition
+}
+
+// Recorder is a receiver that notes deliveries. Any goroutine may use it.
+type Recorder struct {
+	mu         sync.Mutex
+	deliveries map[string][]Delivery // by channel
+	count      int
+	refusing   bool
+	asleep     engine.Wake   // loops with mail that were not woken
+	changed    chan struct{} // closed at the next change
+}
+
+// NewRecorder makes a receiver that admits everything.
+func NewRecorder() *Recorder {
+	return &Recorder{deliveries: make(map[string][]Delivery), changed: make(chan struct{})}
+}
+
+// Refuse makes Admit say no, until it is called with false.
+func (r *Recorder) Refuse(refuse bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refusing = refuse
+}
+
+// Admit implements engine.Receiver.
+func (r *Recorder) Admit(string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.refusing
+}
+
+// Publication implements engine.Receiver. It lets others run first: they come in between if the engine's lock does not hold them.
+func (r *Recorder) Publication(channel string, p, prev *codec.Publication, at codec.StreamPosition) engine.Wake {
+	runtime.Gosched()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deliveries[channel] = append(r.deliveries[channel], Delivery{p, prev, at})
+	wake := engine.Wake(1) << (r.count % 64)
+	r.count++
+	r.asleep |= wake
+	r.notify()
+	return wake
+}
+
+// Wake implements engine.Receiver.
+func (r *Recorder) Wake(w engine.Wake) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asleep &^= w
+	r.notify()
+}
+
+// notify wakes whoever waits. r.mu is held.
+func (r *Recorder) notify() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// Of is what was delivered on channel so far.
+func (r *Recorder) Of(channel string) []Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.deliveries[channel])
+}
+
+// Wait waits until n publications were delivered on channel and returns all there are.
+func (r *Recorder) Wait(t *testing.T, channel string, n int) []Delivery {
+	t.Helper()
+	if !r.wait(Patience, func() bool { return len(r.deliveries[channel]) >= n }) {
+		t.Fatalf("%d publications delivered on %s, want %d", len(r.Of(channel)), channel, n)
+	}
+	return r.Of(channel)
+}
+
+// WaitWoken waits until every loop with mail was woken, for at most patience.
+func (r *Recorder) WaitWoken(t *testing.T, patience time.Duration) {
+	t.Helper()
+	if !r.wait(patience, func() bool { return r.asleep == 0 }) {
+		t.Errorf("publications were delivered without Wake")
+	}
+}
+
+// wait waits until holds, which is called with r.mu held; it gives up after patience.
+func (r *Recorder) wait(patience time.Duration, holds func() bool) bool {
+	deadline := time.After(patience)
+	for {
+		r.mu.Lock()
+		ok, changed := holds(), r.changed
+		r.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			return false
+		}
+	}
+}
+
+// publications are those of deliveries.
+func publications(ds []Delivery) []*codec.Publication {
+	list := make([]*codec.Publication, len(ds))
+	for i, d := range ds {
+		list[i] = d.Publication
+	}
+	return list
+}

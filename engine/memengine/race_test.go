@@ -1,0 +1,5 @@
+//go:build race
+
+package memengine
+
+const raceEnabled = true

@@ -1,0 +1,122 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"stentor/reactor/loop"
+)
+
+// Config is what a Reactor is made of. Zero values mean the defaults that each field names.
+type Config struct {
+	Addr  string // "host:port" to listen on; port 0 takes a free one
+	Loops int    // event loops, at most loop.LoopsMax; GOMAXPROCS
+
+	// MaxConns bounds all client sockets together, handed-off HTTP conns included; by default the descriptor limit less
+	// DescriptorsKept and those that were open at the start. HTTPConnsMax bounds the handed-off ones; 1,024.
+	MaxConns     int
+	HTTPConnsMax int
+
+	// ReadBufferBytes is the read buffer of each loop; 64 KiB. SendBufferBytes caps what the kernel buffers for each conn
+	// (SO_SNDBUF); 0 leaves it to the kernel, which goes to 4 MiB.
+	ReadBufferBytes int
+	SendBufferBytes int
+
+	// QueueBytesMax bounds what is owed to one client; 1 MiB. QueueTotalBytesMax bounds the memory that unsent and
+	// incomplete messages of all clients hold; 1 GiB.
+	QueueBytesMax      int
+	QueueTotalBytesMax int64
+
+	// Limits of a request head: its size, 16 KiB; its header fields, 100; the time until it is complete, 10 s.
+	HeadBytesMax int
+	HeadersMax   int
+	HeadTimeout  time.Duration
+
+	FragmentTimeout time.Duration // age of an incomplete ws frame or message; 30 s
+	CloseTimeout    time.Duration // wait for the peer's close frame; 5 s
+
+	// FlushDelay, MailboxItemsMax and MailboxBytesMax are those of loop.Config.
+	FlushDelay      time.Duration
+	MailboxItemsMax int
+	MailboxBytesMax int64
+
+	StallReport time.Duration // a callback that holds a loop longer is reported; 10 ms
+
+	// What the peer is told when a handler panics (3004), is too slow to take what it is owed (3008), or when a write
+	// fails (3009; it only shows in Conn.CloseCode then).
+	Panic, Slow, WriteError Close
+
+	Log *slog.Logger // slog.DiscardHandler
+}
+
+// Close is the code and the reason of a ws close frame.
+type Close struct {
+	Code   uint16
+	Reason string
+}
+
+// gnet cannot take more than 64 KiB off a socket at once anyway with its own default.
+const readBufferBytesDefault = 64 << 10
+
+func (c Config) withDefaults() Config {
+	or(&c.Loops, min(runtime.GOMAXPROCS(0), loop.LoopsMax))
+	or(&c.HTTPConnsMax, 1024)
+	or(&c.ReadBufferBytes, readBufferBytesDefault)
+	or(&c.QueueBytesMax, 1<<20)
+	or(&c.QueueTotalBytesMax, 1<<30)
+	or(&c.HeadBytesMax, 16<<10)
+	or(&c.HeadersMax, 100)
+	or(&c.HeadTimeout, 10*time.Second)
+	or(&c.FragmentTimeout, 30*time.Second)
+	or(&c.CloseTimeout, 5*time.Second)
+	or(&c.StallReport, 10*time.Millisecond)
+	or(&c.Panic, Close{3004, "internal server error"})
+	or(&c.Slow, Close{3008, "slow"})
+	or(&c.WriteError, Close{3009, "write error"})
+	or(&c.Log, slog.New(slog.DiscardHandler))
+	return c
+}
+
+func or[T comparable](p *T, value T) {
+	var zero T
+	if *p == zero {
+		*p = value
+	}
+}
+
+func (c Config) check() error {
+	if c.Addr == "" {
+		return errors.New("reactor: no address to listen on")
+	}
+	if c.Loops < 0 || c.Loops > loop.LoopsMax {
+		return fmt.Errorf("reactor: %d loops, want 1 to %d", c.Loops, loop.LoopsMax)
+	}
+	for _, limit := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxConns", int64(c.MaxConns)},
+		{"HTTPConnsMax", int64(c.HTTPConnsMax)},
+		{"ReadBufferBytes", int64(c.ReadBufferBytes)},
+		{"SendBufferBytes", int64(c.SendBufferBytes)},
+		{"QueueBytesMax", int64(c.QueueBytesMax)},
+		{"QueueTotalBytesMax", c.QueueTotalBytesMax},
+		{"HeadBytesMax", int64(c.HeadBytesMax)},
+		{"HeadersMax", int64(c.HeadersMax)},
+		{"HeadTimeout", int64(c.HeadTimeout)},
+		{"FragmentTimeout", int64(c.FragmentTimeout)},
+		{"CloseTimeout", int64(c.CloseTimeout)},
+		{"FlushDelay", int64(c.FlushDelay)},
+		{"StallReport", int64(c.StallReport)},
+		{"MailboxItemsMax", int64(c.MailboxItemsMax)},
+		{"MailboxBytesMax", c.MailboxBytesMax},
+	} {
+		if limit.value < 0 {
+			return fmt.Errorf("reactor: %s is negative", limit.name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+// Package reactor moves bytes between sockets and receivers, on gnet's event loops.
+//
+//	                       ┌ hand-off ─► HTTPListener ─► net/http ─► AdoptHandler ─┐ (an upgrade on a kept-alive conn)
+//	                       │                                                       ▼
+//	socket ─► head ─► Router.Route ─► upgrade ─► ws frames ─► Receiver.Receive     back on a loop
+//	                       │
+//	                       └ refuse: a response, then the end
+//
+//	Conn.Write ─► noted ─► (end of the callback or turn) one write per conn ─► socket
+//	                                     └ the socket is full ─► queue of references ─► swept every 10 ms ─► socket
+//
+// Every conn lives on one loop for its whole life, and all that happens to it happens on that loop's goroutine: there is no
+// lock, goroutine, timer or map per conn. A driver ties a loop.Loop to one of gnet's loops; other goroutines reach it by the
+// loop's mailbox, whose bell is a socketpair that takes its turn in epoll like any client (driver.go, bell.go).
+//
+// Frames are shared and immutable: a conn keeps references to them until the socket takes them (write.go, queue.go). What is
+// owed to one client, and what all unsent and incomplete messages hold together, is bounded (slow.go). Everything that a
+// client can begin and not finish has a deadline: its head, a ws frame or message, the closing handshake.
+//
+// On Linux each loop accepts from a socket of its own (SO_REUSEPORT), so that conns spread evenly and a refusal over MaxConns
+// is exact. On other systems gnet's single acceptor may run ahead of the refusal by what one burst brings.
+//
+// gnet's hazards that shaped this package, each from its source (v2.10.0):
+//
+//   - Write, Writev and EventLoop.Close run OnClose before they return. Receiver.Closed is put off while a receiver could
+//     still be inside Write.
+//   - Its outbound buffer copies and has no bound. It is given more only while it is empty, 64 KiB at most.
+//   - Discard(0) discards everything, and Peek copies whatever spans two reads: drop and Conn.need see to both.
+//   - An error of accept other than EAGAIN ends the engine, and Run then returns nil. MaxConns keeps clear of the descriptor
+//     limit, and Run turns an end that nobody asked for into an error.
+package reactor

@@ -1,0 +1,199 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"stentor/codec/ws"
+	"stentor/reactor/loop"
+)
+
+// driver turns one loop.Loop on one of gnet's loops. All but its atomics is for that loop's goroutine.
+type driver struct {
+	reactor *Reactor
+	cfg     *Config
+	stats   *counters
+	loop    *loop.Loop
+	gl      gnet.EventLoop
+	bell    bell
+
+	depth   int     // callbacks run inside each other when gnet closes a conn under our hands
+	current *Conn   // whose input is being handled: it is flushed right after, without the loop's list
+	gone    []*Conn // closed by gnet while their receiver may have been inside Write: Closed is still to come
+	head    Head    // reused
+	iov     [][]byte
+	said    Close // what closing says: a mass close says the same to everyone
+	saying  []byte
+
+	slow    slowList
+	account account
+	queues  queues
+	holders map[*Conn]struct{} // conns with incomplete input
+	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
+
+	// Any goroutine looks at these.
+	busy                       busy
+	conns, slowConns, heaviest atomic.Int64
+}
+
+func newDriver(r *Reactor, id int) (*driver, error) {
+	d := &driver{
+		reactor: r,
+		cfg:     &r.cfg,
+		stats:   &r.stats,
+		holders: map[*Conn]struct{}{},
+		carry:   map[*Conn][]byte{},
+	}
+	d.loop = loop.New(id, loop.Config{
+		Ring:       d.bell.ring,
+		FlushDelay: r.cfg.FlushDelay,
+		Log:        r.cfg.Log,
+		ItemsMax:   r.cfg.MailboxItemsMax,
+		BytesMax:   int(r.cfg.MailboxBytesMax),
+	})
+	d.slow.init(d)
+	d.account.init(r)
+	return d, d.bell.hang(d)
+}
+
+// enter begins a callback and leave ends it; in between the loop's time is right and the watchdog looks.
+func (d *driver) enter() {
+	if d.depth++; d.depth > 1 {
+		return
+	}
+	now, exact := d.reactor.clock.Read()
+	d.loop.SetNow(now)
+	d.busy.begin(exact)
+}
+
+func (d *driver) leave() {
+	if d.depth == 1 {
+		d.finishGone()
+		d.account.settle()
+		if since := d.busy.end(); since != 0 {
+			d.stalled(since)
+		}
+	}
+	d.depth--
+}
+
+// turn answers the bell.
+func (d *driver) turn() {
+	d.enter()
+	defer d.leave()
+	d.loop.Turn(d.loop.Now())
+	d.slow.sweep()
+	d.shed()
+}
+
+// traffic handles what a client sent and writes what that noted for it.
+func (d *driver) traffic(c *Conn) {
+	d.enter()
+	defer d.leave()
+	d.current = c
+	d.receive(c)
+	d.current = nil
+	c.resident().Flush()
+}
+
+func (d *driver) receive(c *Conn) {
+	defer d.survive(c, "receive")
+	switch c.state {
+	case stateHead:
+		c.receiveHead()
+	case stateOpen, stateClosing:
+		c.receiveFrames()
+	case stateLinger:
+		drop(c.gc, c.gc.InboundBuffered())
+	}
+}
+
+func (d *driver) newConn(gc gnet.Conn) *Conn {
+	c := &Conn{gc: gc, driver: d}
+	c.handle = d.loop.Add(c.resident())
+	gc.SetContext(c)
+	d.conns.Add(1)
+	return c
+}
+
+// closed is told by gnet that a conn's socket is about to be closed. Until we return, it can still be written to.
+func (d *driver) closed(c *Conn, err error) {
+	if c.state == stateDead {
+		return
+	}
+	d.enter()
+	defer d.leave()
+	if errors.Is(err, io.EOF) && c.flags&flagSlow == 0 {
+		c.lastWrite() // replies to what the peer sent right before it ended its side
+	}
+	if call := new(os.SyscallError); errors.As(err, &call) && call.Syscall != "read" {
+		d.stats.writeErrors.Add(1)
+		if c.code == 0 {
+			c.code = d.cfg.WriteError.Code
+		}
+	}
+	c.state = stateDead
+	d.loop.Remove(c.handle)
+	d.conns.Add(-1)
+	c.hold(0)
+	c.releaseQueue()
+	if c.flags&flagHandedOff == 0 {
+		d.reactor.conns.Add(-1)
+	}
+	if c.flags&flagWriting != 0 {
+		d.gone = append(d.gone, c)
+		return
+	}
+	d.finish(c)
+}
+
+// finish tells the receiver that its conn has gone.
+func (d *driver) finish(c *Conn) {
+	defer d.survive(c, "closed")
+	delete(d.carry, c)
+	c.reader.Release()
+	if recv := c.recv; recv != nil {
+		c.recv = nil
+		recv.Closed()
+	}
+}
+
+func (d *driver) finishGone() {
+	for i := 0; i < len(d.gone); i++ { // Closed may write to others and so end them
+		d.finish(d.gone[i])
+	}
+	clear(d.gone)
+	d.gone = d.gone[:0]
+}
+
+// survive keeps the loop alive when a handler panics: the conn it was about is closed, everyone else goes on.
+func (d *driver) survive(c *Conn, during string) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	d.stats.panics.Add(1)
+	d.cfg.Log.Error("panic in a handler; its connection is closed, the loop goes on",
+		"loop", d.loop.ID(), "during", during, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	switch c.state {
+	case stateHead:
+		c.refuse(500, "internal server error\n")
+	case stateOpen:
+		c.Close(d.cfg.Panic.Code, d.cfg.Panic.Reason)
+		c.flags |= flagDeaf
+	}
+}
+
+// closeFrame makes a close frame, or returns the last one again.
+func (d *driver) closeFrame(code uint16, reason string) []byte {
+	if say := (Close{code, reason}); d.saying == nil || d.said != say {
+		d.said, d.saying = say, ws.AppendClose(nil, code, reason)
+	}
+	return d.saying
+}

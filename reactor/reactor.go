@@ -1,0 +1,214 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"stentor/reactor/loop"
+)
+
+// VerdictKind is what becomes of a request.
+type VerdictKind uint8
+
+const (
+	HandOff VerdictKind = iota // to net/http, through HTTPListener
+	Upgrade                    // to a WebSocket on the loop
+	Refuse                     // a plain response, then the end
+)
+
+// Verdict is what the router says about a request.
+type Verdict struct {
+	Kind   VerdictKind
+	Status int    // Refuse: the HTTP status; 403 if 0
+	Body   string // Refuse: the text of the response
+
+	Protocol        string // Upgrade: the subprotocol to echo, "" for none
+	MessageBytesMax int    // Upgrade: longer messages are answered with close 1009; 64 KiB if 0
+	// Open makes the receiver of an upgraded conn. It is called on the conn's loop after the response has been queued, and
+	// may write to the conn and close it.
+	Open func(c *Conn) Receiver
+}
+
+const messageBytesMaxDefault = 64 << 10
+
+// Router decides what becomes of a request. Route is called on all loops at once and must not block.
+type Router interface {
+	Route(h *Head) Verdict
+}
+
+// Reactor listens on one port and drives the loops. Make it with New.
+type Reactor struct {
+	cfg     Config
+	router  Router
+	clock   loop.Clock
+	drivers []*driver
+	http    *httpListener
+
+	meeting sync.Mutex                                 // taken to change met
+	met     atomic.Pointer[map[gnet.EventLoop]*driver] // who drives which of gnet's loops
+	bells   atomic.Int32                               // how many are hung
+
+	addr     net.Addr
+	started  atomic.Bool
+	stopping atomic.Bool
+	ready    chan struct{} // closed when all loops turn
+	stop     chan struct{} // closed by Stop
+	stopOnce sync.Once
+	done     chan struct{}  // closed when Run has returned
+	helpers  sync.WaitGroup // goroutines that Run waits for
+	failed   atomic.Pointer[error] // why the start was given up
+	gnetLog  gnetLog
+
+	conns     atomic.Int64 // client sockets, handed-off ones included
+	connsMax  atomic.Int64
+	owed      atomic.Int64 // memory of unsent and incomplete messages, in bytes
+	adoptNext atomic.Uint32
+	stats     counters
+}
+
+// New makes a reactor; it does not listen before Run.
+func New(cfg Config, router Router) (*Reactor, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	r := &Reactor{
+		cfg:    cfg.withDefaults(),
+		router: router,
+		clock:  loop.NewClock(),
+		ready:  make(chan struct{}),
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+	r.gnetLog.log = r.cfg.Log
+	r.met.Store(&map[gnet.EventLoop]*driver{})
+	r.http = newHTTPListener(r)
+	for i := range r.cfg.Loops {
+		d, err := newDriver(r, i)
+		if err != nil {
+			r.closeBells()
+			return nil, err
+		}
+		r.drivers = append(r.drivers, d)
+	}
+	return r, nil
+}
+
+// Run listens and drives the loops until Stop. It fails if the address is taken, and if gnet stops unasked. It can be called
+// once.
+func (r *Reactor) Run() error {
+	if !r.started.CompareAndSwap(false, true) {
+		return errors.New("reactor: Run was called before")
+	}
+	defer close(r.done)
+	defer r.closeBells()
+	defer r.http.Close()
+	scheme, err := r.probe()
+	if err != nil {
+		return err
+	}
+	most, err := r.admitted()
+	if err != nil {
+		return err
+	}
+	r.connsMax.Store(int64(most))
+	r.helpers.Go(r.watch)
+	err = gnet.Run(&events{Reactor: r}, scheme+"://"+r.addr.String(), gnet.WithOptions(gnet.Options{
+		ReusePort:        true,
+		ReuseAddr:        true,
+		NumEventLoop:     r.cfg.Loops,
+		ReadBufferCap:    r.cfg.ReadBufferBytes,
+		WriteBufferCap:   writeBytesMax,
+		SocketSendBuffer: r.cfg.SendBufferBytes,
+		Ticker:           true,
+		Logger:           &r.gnetLog,
+	}))
+	asked := r.stopping.Load()
+	r.shutDown()
+	r.helpers.Wait()
+	switch {
+	case err != nil:
+		return fmt.Errorf("reactor: listen on %s: %w", r.addr, err)
+	case r.failed.Load() != nil:
+		return fmt.Errorf("reactor: start: %w", *r.failed.Load())
+	case !asked:
+		return fmt.Errorf("reactor: gnet stopped by itself: %s", r.gnetLog.lastError())
+	}
+	return nil
+}
+
+// probe binds the address once without SO_REUSEPORT: gnet's own listeners would silently share the port with another
+// instance. It also resolves names, port 0 and the lack of IPv6.
+func (r *Reactor) probe() (scheme string, err error) {
+	ln, err := net.Listen("tcp", r.cfg.Addr)
+	if err != nil {
+		return "", fmt.Errorf("reactor: %w", err)
+	}
+	r.addr = ln.Addr()
+	if err := ln.Close(); err != nil {
+		return "", fmt.Errorf("reactor: %w", err)
+	}
+	addr, err := netip.ParseAddrPort(r.addr.String())
+	if err != nil {
+		return "", fmt.Errorf("reactor: %w", err)
+	}
+	if addr.Addr().Is4() {
+		return "tcp4", nil
+	}
+	return "tcp", nil
+}
+
+// Ready is closed when all loops turn and conns are accepted.
+func (r *Reactor) Ready() <-chan struct{} { return r.ready }
+
+// Addr is the address that is listened on. It is nil before Ready.
+func (r *Reactor) Addr() net.Addr {
+	select {
+	case <-r.ready:
+		return r.addr
+	default:
+		return nil
+	}
+}
+
+// Stop closes all conns and ends Run. It waits for that until ctx is done.
+func (r *Reactor) Stop(ctx context.Context) error {
+	r.shutDown()
+	if !r.started.Load() {
+		r.closeBells()
+		return nil
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// shutDown begins the end; what waits for r.stop does the rest.
+func (r *Reactor) shutDown() {
+	r.stopping.Store(true)
+	r.stopOnce.Do(func() { close(r.stop) })
+}
+
+// Loops are the reactor's loops, by their number.
+func (r *Reactor) Loops() []*loop.Loop {
+	loops := make([]*loop.Loop, len(r.drivers))
+	for i, d := range r.drivers {
+		loops[i] = d.loop
+	}
+	return loops
+}
+
+func (r *Reactor) closeBells() {
+	for _, d := range r.drivers {
+		d.bell.close()
+	}
+}

@@ -1,0 +1,104 @@
+package reactor
+
+import (
+	"sync/atomic"
+	"time"
+
+	"stentor/reactor/loop"
+)
+
+// counters are kept by all loops.
+type counters struct {
+	accepted, upgraded, handedOff, adopted atomic.Uint64
+
+	refusedConns, refusedHTTP, refusedByRouter, badHeads, badUpgrades, headTimeouts atomic.Uint64
+
+	slow, shed, writeErrors, violations, fragmentTimeouts, panics, stalls atomic.Uint64
+
+	longestStall atomic.Int64 // nanoseconds
+}
+
+// Stats is what a reactor has counted. Numbers of events count from the start; the others are of now.
+type Stats struct {
+	Conns       int   // client sockets, handed-off ones included
+	ConnsMax    int   // where newcomers are refused
+	HTTPConns   int   // handed off to net/http
+	QueuedBytes int64 // memory of unsent and incomplete messages
+
+	Accepted  uint64
+	Upgraded  uint64
+	HandedOff uint64
+	Adopted   uint64 // upgrades that came back from net/http
+
+	RefusedConns    uint64 // over MaxConns
+	RefusedHTTP     uint64 // over HTTPConnsMax
+	RefusedByRouter uint64
+	BadHeads        uint64 // 400 for the request head
+	BadUpgrades     uint64 // a WebSocket handshake that was not right
+	HeadTimeouts    uint64
+
+	Slow             uint64 // closed with Config.Slow, those shed included
+	Shed             uint64 // closed because all loops together held too much
+	WriteErrors      uint64
+	Violations       uint64 // of the WebSocket protocol
+	FragmentTimeouts uint64
+	Panics           uint64
+
+	Stalls       uint64 // callbacks that held a loop longer than Config.StallReport
+	LongestStall time.Duration
+
+	Loops []LoopStats
+}
+
+// LoopStats is one loop's share.
+type LoopStats struct {
+	Conns     int // handed-off ones not included
+	SlowConns int
+	MailItems int
+	MailBytes int
+	Lag       *loop.Lag
+}
+
+// Stats reads the counters. Any goroutine may call it.
+func (r *Reactor) Stats() Stats {
+	c := &r.stats
+	s := Stats{
+		Conns:       int(r.conns.Load()),
+		ConnsMax:    int(r.connsMax.Load()),
+		HTTPConns:   int(r.http.conns.Load()),
+		QueuedBytes: r.owed.Load(),
+
+		Accepted:  c.accepted.Load(),
+		Upgraded:  c.upgraded.Load(),
+		HandedOff: c.handedOff.Load(),
+		Adopted:   c.adopted.Load(),
+
+		RefusedConns:    c.refusedConns.Load(),
+		RefusedHTTP:     c.refusedHTTP.Load(),
+		RefusedByRouter: c.refusedByRouter.Load(),
+		BadHeads:        c.badHeads.Load(),
+		BadUpgrades:     c.badUpgrades.Load(),
+		HeadTimeouts:    c.headTimeouts.Load(),
+
+		Slow:             c.slow.Load(),
+		Shed:             c.shed.Load(),
+		WriteErrors:      c.writeErrors.Load(),
+		Violations:       c.violations.Load(),
+		FragmentTimeouts: c.fragmentTimeouts.Load(),
+		Panics:           c.panics.Load(),
+
+		Stalls:       c.stalls.Load(),
+		LongestStall: time.Duration(c.longestStall.Load()),
+	}
+	for _, d := range r.drivers {
+		items, bytes := d.loop.Waiting()
+		s.Loops = append(s.Loops, LoopStats{
+			Conns:     int(d.conns.Load()),
+			SlowConns: int(d.slowConns.Load()),
+			MailItems: items,
+			MailBytes: bytes,
+			Lag:       d.loop.Lag(),
+		})
+	}
+	return s
+}

@@ -1,0 +1,218 @@
+package reactor
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeBytesMax is how much gnet is given at once. What the socket does not take of it is copied, per conn.
+const writeBytesMax = 64 << 10
+
+// Write queues b, a whole ws frame. The bytes are shared: they must never change, and the conn refers to them until the socket
+// has taken them. All that is queued in a turn of the loop goes out in one write at its end.
+//
+// Write reports whether b will be sent: false if the conn is closing, or closes now with Config.Slow because it owes more than
+// Config.QueueBytesMax that the socket does not take.
+func (c *Conn) Write(b []byte) bool {
+	if c.state != stateOpen {
+		return false
+	}
+	c.note(b)
+	limit := c.driver.cfg.QueueBytesMax
+	if c.owed() <= limit {
+		return true
+	}
+	c.relieve()
+	if c.state == stateOpen && c.owed() > limit {
+		c.failSlow()
+	}
+	return c.state == stateOpen
+}
+
+// relieve writes before the end of the turn, to tell a peer that is slow from one that was given much at once. A receiver is in
+// the middle of Write, so that Closed has to wait if the socket turns out to be broken.
+func (c *Conn) relieve() {
+	c.flags |= flagWriting
+	c.push()
+	c.flags &^= flagWriting
+}
+
+// owed is how many bytes the peer is yet to get, so far as we know.
+func (c *Conn) owed() int {
+	n := int(c.firstBytes)
+	if q := c.queue; q != nil {
+		n += q.bytes + q.out + len(q.pong)
+	}
+	return n
+}
+
+// note queues b for the end of the callback or turn.
+func (c *Conn) note(b []byte) {
+	switch {
+	case len(b) == 0:
+	case c.first == nil && c.queue == nil:
+		c.first, c.firstBytes = &b[0], uint32(len(b))
+	default:
+		c.enqueue(ref{p: &b[0], size: uint32(len(b))})
+	}
+	c.dirty()
+}
+
+func (c *Conn) enqueue(r ref) {
+	q := c.ensureQueue()
+	q.push(r)
+	if c.flags&flagSlow != 0 {
+		c.driver.account.ref(r)
+	}
+}
+
+// ensureQueue moves what is noted into a queue.
+func (c *Conn) ensureQueue() *queue {
+	if c.queue == nil {
+		c.queue = c.driver.queues.get()
+		if c.first != nil {
+			c.queue.push(ref{p: c.first, size: c.firstBytes})
+			c.first, c.firstBytes = nil, 0
+		}
+	}
+	return c.queue
+}
+
+// dirty asks for a Flush at the end of the turn. The conn whose input is being handled gets one without asking, and a slow one
+// is looked after by the sweep.
+func (c *Conn) dirty() {
+	if c.flags&(flagDirty|flagSlow) == 0 && c.driver.current != c {
+		c.flags |= flagDirty
+		c.driver.loop.Dirty(c.resident())
+	}
+}
+
+// Flush implements loop.Flusher.
+func (r *resident) Flush() {
+	c := r.conn()
+	defer c.driver.survive(c, "write")
+	c.flags &^= flagDirty
+	if c.state == stateDead {
+		return
+	}
+	if c.flags&flagSlow == 0 {
+		c.push()
+	}
+	c.settled()
+}
+
+// push writes what is owed until the socket takes no more; then the conn is slow. The conn may be dead afterwards.
+func (c *Conn) push() {
+	for c.gc.OutboundBuffered() == 0 && c.pending() {
+		if c.writeOnce(); c.state == stateDead {
+			return
+		}
+	}
+	c.judge()
+}
+
+func (c *Conn) pending() bool {
+	return c.first != nil || c.queue != nil && (!c.queue.empty() || c.queue.pong != nil)
+}
+
+// writeOnce gives gnet writeBytesMax at most, in one system call.
+func (c *Conn) writeOnce() {
+	if c.first != nil && c.firstBytes <= writeBytesMax {
+		b := unsafe.Slice(c.first, c.firstBytes)
+		c.first, c.firstBytes = nil, 0
+		_, _ = c.gc.Write(b) // on an error gnet closes the conn before it returns
+		return
+	}
+	d, q := c.driver, c.ensureQueue()
+	if q.pong != nil && (q.empty() || q.refs[q.head].consumed == 0) {
+		b := q.pong
+		q.pong = nil
+		_, _ = c.gc.Write(b)
+		return
+	}
+	iov := q.gather(d.iov[:0], writeBytesMax)
+	d.iov = iov
+	n := 0
+	for _, b := range iov {
+		n += len(b)
+	}
+	q.consume(n, c.queueAccount())
+	if len(iov) == 1 {
+		_, _ = c.gc.Write(iov[0])
+	} else {
+		_, _ = c.gc.Writev(iov)
+	}
+	clear(iov)
+}
+
+func (c *Conn) queueAccount() *account {
+	if c.flags&flagSlow == 0 {
+		return nil
+	}
+	return &c.driver.account
+}
+
+// judge decides after a write whether the conn is slow, and keeps the account of it.
+func (c *Conn) judge() {
+	out := c.gc.OutboundBuffered()
+	if out == 0 && !c.pending() {
+		c.releaseQueue()
+		return
+	}
+	d, q := c.driver, c.ensureQueue()
+	if c.flags&flagSlow == 0 {
+		c.flags |= flagSlow
+		for _, r := range q.refs[q.head:] {
+			d.account.ref(r)
+		}
+		d.slow.add(c)
+	}
+	d.account.add(bufferBytes(out) - bufferBytes(q.out))
+	q.out = out
+}
+
+// releaseQueue forgets all that is owed.
+func (c *Conn) releaseQueue() {
+	c.first, c.firstBytes = nil, 0
+	q := c.queue
+	if q == nil {
+		return
+	}
+	if c.flags&flagSlow != 0 {
+		a := &c.driver.account
+		for _, r := range q.refs[q.head:] {
+			a.unref(r)
+		}
+		a.add(-bufferBytes(q.out))
+		c.flags &^= flagSlow
+	}
+	c.queue = nil
+	c.driver.queues.put(q)
+}
+
+// dropUnsent forgets the frames of which the peer has seen nothing.
+func (c *Conn) dropUnsent() {
+	c.ensureQueue().keepStarted(c.queueAccount())
+}
+
+// settled does what waits for everything to be sent.
+func (c *Conn) settled() {
+	if c.owed() > 0 {
+		return
+	}
+	switch {
+	case c.state == stateClosing && c.flags&flagPeerClosed != 0:
+		c.hangUp()
+	case c.state == stateLinger && c.flags&flagShut == 0:
+		c.flags |= flagShut
+		_ = unix.Shutdown(c.gc.Fd(), unix.SHUT_WR) // an error means that the peer is gone, which gnet will tell
+	}
+}
+
+// lastWrite is for a peer that has ended its side: what was noted in this turn may still reach it.
+func (c *Conn) lastWrite() {
+	if c.pending() {
+		c.writeOnce()
+	}
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for the given time each (default 60s). A finding stops it; its input is then in testdata/fuzz.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+time=${1:-60s}
+
+go list ./... | while read -r package; do
+	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+		echo "== $package $target"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+	done
+done

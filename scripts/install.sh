@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, a C compiler for the race
+# detector. As root on Debian and Ubuntu it does so by itself; elsewhere it says what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=()
+have() { command -v "$1" >/dev/null 2>&1; }
+have node || packages+=(nodejs)
+have npm || packages+=(npm)
+have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
+have gcc || have clang || packages+=(gcc libc6-dev)
+
+if [ "${#packages[@]}" -gt 0 ]; then
+	if [ "$(id -u)" -eq 0 ] && have apt-get; then
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get update -q
+		apt-get install -q -y --no-install-recommends "${packages[@]}"
+	else
+		echo "The tests need: ${packages[*]} (names of Debian's packages)." >&2
+		echo "Install them, for example with: sudo apt-get install ${packages[*]}" >&2
+		exit 1
+	fi
+fi
+
+# The lock file decides the versions. Nothing is fetched if they are installed already.
+cd scripts/e2e
+if ! cmp -s package-lock.json node_modules/.installed-lock; then
+	npm ci --no-audit --no-fund --ignore-scripts
+	cp package-lock.json node_modules/.installed-lock
+fi

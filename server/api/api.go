@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/server/channel"
+	"stentor/server/metrics"
+)
+
+// Broker is where publications go.
+type Broker interface {
+	// Publish owns p after the call. engine.ErrOverloaded means that nothing happened.
+	Publish(ctx context.Context, channel string, p *codec.Publication, o engine.PublishOptions) (engine.PublishResult, error)
+	// Local reports that Publish never waits, so that it is not worth a goroutine.
+	Local() bool
+}
+
+// Target says which sessions an order is for: those of a user, narrowed by what else is set. A user "" is the anonymous one. An
+// order for a session or client that has gone is no error.
+type Target struct {
+	User      string
+	Client    string   // public client id
+	Session   string   // secret session id
+	Whitelist []string // client ids that are spared
+}
+
+// Clients gives orders to sessions, and returns without waiting for them.
+type Clients interface {
+	Disconnect(to Target, why codec.Disconnect)
+	// Unsubscribe ends the subscriptions to channel, or all of them when it is empty.
+	Unsubscribe(to Target, channel string, why codec.Unsubscribe)
+}
+
+// Node knows what goes on.
+type Node interface {
+	// Channels are the channels with subscribers that match, and how many those are.
+	Channels(match func(channel string) bool) map[string]int
+	// Info describes the nodes, at least this one.
+	Info() []NodeInfo
+}
+
+// Config is what an API is made of.
+type Config struct {
+	// Protocol names the mouth in metrics: "http", "grpc".
+	Protocol string
+	Broker   Broker
+	Clients  Clients
+	Node     Node
+	Metrics  *metrics.Metrics
+	Log      *slog.Logger
+	// PublicationBytesMax bounds a publication; 0 is the constant of that name.
+	PublicationBytesMax int
+}
+
+// API is the server API. Any goroutine may use it.
+type API struct {
+	cfg     Config
+	counts  *metrics.API
+	rules   atomic.Pointer[channel.Rules]
+	helpers chan struct{} // one place for each goroutine that helps
+}
+
+// New makes an API over what cfg names. All fields but PublicationBytesMax are needed.
+func New(cfg Config, rules *channel.Rules) *API {
+	if cfg.PublicationBytesMax == 0 {
+		cfg.PublicationBytesMax = PublicationBytesMax
+	}
+	a := &API{
+		cfg:     cfg,
+		counts:  cfg.Metrics.API(cfg.Protocol, metricNames()),
+		helpers: make(chan struct{}, HelpersMax),
+	}
+	a.rules.Store(rules)
+	return a
+}
+
+// SetRules replaces the channel rules for requests that come from now on. Any goroutine may call it.
+func (a *API) SetRules(rules *channel.Rules) { a.rules.Store(rules) }
+
+func (a *API) now() time.Time { return time.Now() }
+
+// done counts a call. It is deferred, so that err is what the call answered.
+func (a *API) done(m int, began time.Time, err **Error) {
+	a.counts.Command(m, time.Since(began))
+	if *err != nil {
+		a.counts.Error(m, (*err).Code)
+	}
+}
+
+// bad is error 107. Whoever wonders what was bad turns debug logs on: the wire says no more than the reference does.
+func (a *API) bad(m int, why string, args ...any) *Error {
+	a.cfg.Log.Debug("bad API request: "+why, append(args, "method", methods[m].name)...)
+	return ErrorBadRequest
+}
+
+// resolve finds what holds for a channel, or error 102.
+func (a *API) resolve(name string) (channel.Channel, *Error) {
+	ch, err := a.rules.Load().Resolve(name)
+	if err != nil {
+		a.cfg.Log.Debug("API request for a channel of an unknown namespace; add it to channel.namespaces", "channel", name,
+			"namespace", ch.Namespace)
+		return ch, errorOf(err)
+	}
+	return ch, nil
+}
+
+// failure makes an answer of what an engine said.
+func (a *API) failure(what, channel string, err error) *Error {
+	var known *codec.Error
+	switch {
+	case errors.As(err, &known):
+		return errorOf(known)
+	case errors.Is(err, engine.ErrOverloaded):
+		a.cfg.Metrics.Overloaded()
+		return ErrorInternal
+	case errors.Is(err, engine.ErrNotAvailable):
+		return ErrorNotAvailable
+	case errors.Is(err, context.Canceled): // the caller has gone
+		return ErrorInternal
+	}
+	a.cfg.Log.Error("API call failed", "call", what, "channel", channel, "error", err)
+	return ErrorInternal
+}

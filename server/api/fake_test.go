@@ -1,0 +1,195 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/server/channel"
+	"stentor/server/config"
+	"stentor/server/metrics"
+)
+
+// world is all that an API stands on, and notes what it is asked.
+type world struct {
+	mu     sync.Mutex
+	notes  []string
+	fail   error // of Publish
+	remote bool
+	offset uint64
+	hold   chan struct{} // Publish waits for it
+	busy   int           // Publish calls under way
+	most   int           // of those at once
+
+	logs syncBuffer
+	api  *API
+	m    *metrics.Metrics
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+}
+
+// take returns what was noted since the last take.
+func (w *world) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := strings.Join(w.notes, "\n")
+	w.notes = nil
+	return s
+}
+
+// Publish notes a publication. Channels with history give offsets.
+func (w *world) Publish(_ context.Context, ch string, p *codec.Publication, o engine.PublishOptions) (r engine.PublishResult, err error) {
+	if strings.HasPrefix(ch, "panic") {
+		panic("the broker broke")
+	}
+	w.mu.Lock()
+	w.busy++
+	w.most = max(w.most, w.busy)
+	hold := w.hold
+	w.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy--
+	if w.fail != nil {
+		return r, w.fail
+	}
+	note := "publish " + ch + " " + string(p.Data)
+	if o.HasHistory() {
+		note += fmt.Sprintf(" history=%d,%v,%v", o.HistorySize, o.HistoryTTL, o.HistoryMetaTTL)
+		w.offset++
+		r.Offset, r.Epoch = w.offset, "xyz"
+	}
+	if p.Tags != nil {
+		note += fmt.Sprintf(" tags=%v", p.Tags)
+	}
+	if o.IdempotencyKey != "" {
+		note += " key=" + o.IdempotencyKey
+		r.Suppressed = engine.SuppressIdempotency
+	}
+	if o.Version != 0 {
+		note += fmt.Sprintf(" version=%d/%s", o.Version, o.VersionEpoch)
+	}
+	if o.Delta {
+		note += " delta"
+	}
+	w.notes = append(w.notes, note)
+	return r, nil
+}
+
+func (w *world) Local() bool { return !w.remote }
+
+func (w *world) Disconnect(to Target, why codec.Disconnect) {
+	w.note("disconnect user=%q client=%q session=%q whitelist=%q code=%d reason=%q", to.User, to.Client, to.Session, to.Whitelist, why.Code, why.Reason)
+}
+
+func (w *world) Unsubscribe(to Target, ch string, why codec.Unsubscribe) {
+	w.note("unsubscribe channel=%q user=%q client=%q session=%q code=%d", ch, to.User, to.Client, to.Session, why.Code)
+}
+
+func (w *world) Channels(match func(string) bool) map[string]int {
+	found := make(map[string]int)
+	for name, n := range map[string]int{"news": 3, "chat:1": 1, "chat:22": 2} {
+		if match(name) {
+			found[name] = n
+		}
+	}
+	return found
+}
+
+func (w *world) Info() []NodeInfo {
+	return []NodeInfo{{UID: "u1", Name: "host_8000", Version: "1.0", NumClients: 2, NumSubs: 3, NumChannels: 1, Uptime: 60}}
+}
+
+// rulesFor are the namespaces of these tests.
+func rulesFor(tb testing.TB) *channel.Rules {
+	tb.Helper()
+	ns := func(name string, o config.ChannelOptions) config.Namespace {
+		return config.Namespace{Name: name, ChannelOptions: o}
+	}
+	cfg := config.Default()
+	cfg.Channel.Namespaces = []config.Namespace{
+		ns("chat", config.ChannelOptions{HistorySize: 10, HistoryTTL: config.Duration(time.Minute)}),
+		ns("json", config.ChannelOptions{PublicationDataFormat: "json"}),
+		ns("object", config.ChannelOptions{PublicationDataFormat: "json_object"}),
+		ns("delta", config.ChannelOptions{DeltaPublish: true}),
+		ns("map", config.ChannelOptions{SubscriptionType: "map"}),
+		ns("poll", config.ChannelOptions{SubscriptionType: "shared_poll"}),
+		ns("pres", config.ChannelOptions{Presence: true}),
+	}
+	rules, err := channel.NewRules(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return rules
+}
+
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	w := &world{m: metrics.New(metrics.Config{})}
+	w.api = New(Config{Protocol: "http", Broker: w, Clients: w, Node: w, Metrics: w.m, Log: w.logger()}, rulesFor(tb))
+	return w
+}
+
+func (w *world) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// open is the HTTP mouth without a key.
+func (w *world) open() *HTTP {
+	return NewHTTP(w.api, HTTPConfig{Prefix: "/api", Insecure: true, Log: w.logger()})
+}
+
+// post sends body to path, with headers as name, value pairs.
+func post(h *HTTP, path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", path, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// metric is the line of the metrics that begins with prefix.
+func (w *world) metric(prefix string) string {
+	var text bytes.Buffer
+	w.m.Write(&text)
+	for line := range strings.Lines(text.String()) {
+		if strings.HasPrefix(line, prefix) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,109 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/bytedance/sonic"
+	"github.com/bytedance/sonic/decoder"
+	"github.com/bytedance/sonic/encoder"
+)
+
+// How bodies are decoded. Strings and raw JSON are copied, for publications outlive the body's buffer. Strings are validated: a
+// control character in raw data would break the framing of every subscriber.
+const decodeOptions = decoder.OptionCopyString | decoder.OptionValidateString
+
+var jsonAPI = sonic.Config{CopyString: true, ValidateString: true}.Froze()
+
+// decode decodes one JSON text into v, without keeping any of it. Unknown keys are ignored; of equal keys the last one counts.
+// Bytes that are not UTF-8 become U+FFFD: raw data with them could not be sent in a text frame.
+func decode(text string, v any) error {
+	if text == "" {
+		return io.EOF
+	}
+	return jsonAPI.UnmarshalFromString(validUTF8(text), v)
+}
+
+func validUTF8(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return strings.ToValidUTF8(text, "\ufffd")
+}
+
+// texts reads JSON texts that follow each other, with or without white space in between.
+type texts struct {
+	all string
+	d   *decoder.Decoder
+}
+
+func newTexts(all string) *texts {
+	t := &texts{all: validUTF8(all)}
+	t.d = decoder.NewDecoder(t.all)
+	t.d.SetOptions(decodeOptions)
+	return t
+}
+
+// next decodes the next text into v; io.EOF says that there is none.
+func (t *texts) next(v any) error {
+	if strings.TrimLeft(t.all[t.d.Pos():], " \t\r\n") == "" {
+		return io.EOF
+	}
+	return t.d.Decode(v)
+}
+
+// textError is a decoding error of our own, which can be shown as it is.
+type textError string
+
+func (e textError) Error() string { return "api: " + string(e) }
+
+// describe says what was wrong with a text, for logs. The library's errors show the text around the place, which may be a secret
+// of the application.
+func describe(err error) string {
+	var syntax decoder.SyntaxError
+	var own textError
+	switch {
+	case err == io.EOF:
+		return "the body is empty"
+	case errors.As(err, &own):
+		return string(own)
+	case errors.As(err, &syntax):
+		what, _, _ := strings.Cut(syntax.Description(), "\n")
+		return what
+	default:
+		return "a value is of the wrong type"
+	}
+}
+
+// appendJSON appends v to the buffer.
+func appendJSON(buffer *[]byte, v any) error {
+	if isEmpty(v) {
+		*buffer = append(*buffer, '{', '}')
+		return nil
+	}
+	err := encoder.EncodeInto(buffer, v, 0)
+	*buffer = bytes.TrimSuffix(*buffer, []byte{'\n'}) // some platforms have the encoder of the standard library instead
+	return err
+}
+
+// isEmpty reports results that need no encoder: those of most publications.
+func isEmpty(v any) bool {
+	switch r := v.(type) {
+	case *EmptyResult:
+		return true
+	case *PublishResult:
+		return *r == PublishResult{}
+	default:
+		return false
+	}
+}
+
+// appendText appends text to the buffer.
+func appendText(buffer *[]byte, text string) { *buffer = append(*buffer, text...) }
+
+// asString is b without a copy: good only while nobody writes to b.
+func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,149 @@
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"stentor/codec"
+	"stentor/server/config"
+)
+
+// Rules says what every channel name means. Immutable; see [NewRules].
+type Rules struct {
+	without    *Options
+	namespaces map[string]*Options
+
+	nameBytesMax      int // 0: no limit
+	privatePrefix     string
+	namespaceBoundary string
+	userBoundary      string
+	userSeparator     string
+}
+
+// NewRules resolves the channel options of cfg. An error names the option and what is wrong with it.
+func NewRules(cfg *config.Config) (*Rules, error) {
+	c := &cfg.Channel
+	r := &Rules{
+		namespaces:        make(map[string]*Options, len(c.Namespaces)),
+		nameBytesMax:      c.MaxLength,
+		privatePrefix:     c.PrivatePrefix,
+		namespaceBoundary: c.NamespaceBoundary,
+		userBoundary:      c.UserBoundary,
+		userSeparator:     c.UserSeparator,
+	}
+	var err error
+	if r.without, err = newOptions("channel.without_namespace", "", c.WithoutNamespace, c); err != nil {
+		return nil, err
+	}
+	for _, ns := range c.Namespaces {
+		path := fmt.Sprintf("channel.namespaces[%s]", ns.Name)
+		if ns.Name == "" {
+			return nil, errors.New("channel.namespaces: a namespace needs a name")
+		}
+		if r.namespaces[ns.Name] != nil {
+			return nil, fmt.Errorf("%s: the name is there twice", path)
+		}
+		if r.namespaces[ns.Name], err = newOptions(path, ns.Name, ns.ChannelOptions, c); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Channel is a name and what holds for it.
+type Channel struct {
+	Name string
+	// Namespace is the text before the first namespace boundary, configured or not.
+	Namespace string
+	// Options is nil if the namespace is unknown.
+	Options *Options
+
+	rest  string // what channel_regex looks at
+	rules *Rules
+}
+
+// Resolve finds the options that hold for a channel name. Error 102 says that its namespace is not configured; Name and
+// Namespace are set then too. The name itself is not checked: see CheckName. The result aliases name.
+func (r *Rules) Resolve(name string) (Channel, *codec.Error) {
+	c := Channel{Name: name, rest: name, rules: r}
+	if r.namespaceBoundary != "" {
+		// A channel without a boundary keeps its private prefix in rest: the reference's regular expressions see it.
+		if ns, rest, ok := strings.Cut(strings.TrimPrefix(name, r.privatePrefix), r.namespaceBoundary); ok {
+			c.Namespace, c.rest = ns, rest
+		}
+	}
+	if c.Namespace == "" {
+		c.Options = r.without
+		return c, nil
+	}
+	if c.Options = r.namespaces[c.Namespace]; c.Options == nil {
+		return c, codec.ErrorUnknownChannel
+	}
+	return c, nil
+}
+
+// CheckLength reports a name of too many bytes, as error 107.
+func (r *Rules) CheckLength(name string) *codec.Error {
+	if r.nameBytesMax > 0 && len(name) > r.nameBytesMax {
+		return codec.ErrorBadRequest
+	}
+	return nil
+}
+
+// CheckName reports a name that its namespace does not take, as error 107: empty, too long, against channel_regex, or, where
+// there is none, with anything but printable ASCII. Resolve must have found the options.
+func (c Channel) CheckName() *codec.Error {
+	if c.Name == "" {
+		return codec.ErrorBadRequest
+	}
+	if err := c.rules.CheckLength(c.Name); err != nil {
+		return err
+	}
+	if re := c.Options.nameRegex; re != nil {
+		// Bytes that are not UTF-8 would match as U+FFFD and then break the JSON of every subscriber.
+		if !utf8.ValidString(c.Name) || !re.MatchString(c.rest) {
+			return codec.ErrorBadRequest
+		}
+		return nil
+	}
+	for i := range len(c.Name) {
+		if b := c.Name[i]; b < ' ' || b > '~' {
+			return codec.ErrorBadRequest
+		}
+	}
+	return nil
+}
+
+// IsPrivate reports that nobody may subscribe without a token.
+func (c Channel) IsPrivate() bool {
+	return c.rules.privatePrefix != "" && strings.HasPrefix(c.Name, c.rules.privatePrefix)
+}
+
+// IsUserLimited reports that only the users listed in the name may subscribe without a token. Resolve must have found the
+// options, for only some namespaces give the user boundary a meaning.
+func (c Channel) IsUserLimited() bool {
+	return c.Options.AllowUserLimits && c.rules.userBoundary != "" && strings.Contains(c.Name, c.rules.userBoundary)
+}
+
+// UserAllowed reports that the name of a user-limited channel lists user: after its last user boundary, between user
+// separators. Clients without a user are never listed, although "x#" has an empty entry.
+func (c Channel) UserAllowed(user string) bool {
+	if user == "" || !c.IsUserLimited() {
+		return false
+	}
+	i := strings.LastIndex(c.Name, c.rules.userBoundary)
+	list := c.Name[i+len(c.rules.userBoundary):]
+	for c.rules.userSeparator != "" {
+		entry, rest, more := strings.Cut(list, c.rules.userSeparator)
+		if entry == user {
+			return true
+		}
+		if !more {
+			return false
+		}
+		list = rest
+	}
+	return list == user
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// refusals are the options that are not built yet and must not be ignored either, because the server would then be
+// less protected than its configuration says, or of no use at all. What merely closes more than it should is a
+// warning (features).
+func (p *checker) refusals() {
+	p.refuseTLS()
+	p.refuseTokens()
+	p.refuseProxies()
+}
+
+const notYet = "is not built yet, and ignoring it would weaken security"
+
+func (p *checker) refuse(path, value, why, remedy string) {
+	p.fail(path, value, notYet+": "+why, remedy)
+}
+
+func (p *checker) refuseTLS() {
+	h := p.cfg.HTTPServer
+	for _, t := range []struct {
+		path string
+		on   bool
+	}{
+		{"http_server.tls.enabled", h.TLS.Enabled},
+		{"http_server.tls_autocert.enabled", h.TLSAutocert.Enabled},
+		{"http_server.internal_tls.enabled", h.InternalTLS.Enabled},
+	} {
+		if t.on {
+			p.refuse(t.path, "true", "the server would speak plain text", "let a proxy in front terminate TLS, and remove this option")
+		}
+	}
+}
+
+// refuseTokens stops a server that could verify no token of the kind it was told to.
+func (p *checker) refuseTokens() {
+	c := p.cfg.Client
+	p.refuseToken("client.token", c.Token)
+	if c.SubscriptionToken.Enabled {
+		p.refuseToken("client.subscription_token", c.SubscriptionToken.Token)
+	}
+}
+
+func (p *checker) refuseToken(path string, t Token) {
+	const remedy = "use hmac_secret_key (HS256, HS384, HS512) for now"
+	if t.JWKSPublicEndpoint != "" {
+		p.fail(path+".jwks_public_endpoint", t.JWKSPublicEndpoint,
+			"JWKS is not built yet, and with this option no other key counts, so no token would be valid", remedy+", and remove this option")
+		return
+	}
+	if t.HMACSecretKey != "" {
+		return
+	}
+	for _, k := range []struct{ option, value string }{
+		{".rsa_public_key", t.RSAPublicKey}, {".ecdsa_public_key", t.ECDSAPublicKey},
+	} {
+		if k.value != "" {
+			p.fail(path+k.option, "", "is the only key and verifying with it is not built yet, so no token would be valid", remedy)
+		}
+	}
+}
+
+// refuseProxies stops a server that would let in by itself what the backend was to decide. Where nothing else grants
+// the right, ignoring the proxy keeps the door shut and is only warned of.
+func (p *checker) refuseProxies() {
+	c := p.cfg
+	if c.Client.Proxy.Connect.Enabled {
+		for _, open := range []struct {
+			path string
+			on   bool
+		}{
+			{"client.allow_anonymous_connect_without_token", c.Client.AllowAnonymousConnectWithoutToken},
+			{"client.user_id_http_header", c.Client.UserIDHTTPHeader != ""},
+			{"client.insecure", c.Client.Insecure},
+		} {
+			if open.on {
+				p.refuse("client.proxy.connect.enabled", "true", open.path+" would admit clients that the backend was to judge",
+					"turn one of the two off")
+			}
+		}
+	}
+	p.eachChannel(func(path string, o *ChannelOptions) {
+		if (o.SubscribeProxyEnabled || o.SubscribeStreamProxyEnabled) && (o.AllowSubscribeForClient || c.Client.Insecure) {
+			p.refuse(path+".subscribe"+streamPart(o)+"_proxy_enabled", "true",
+				"allow_subscribe_for_client (or client.insecure) would admit subscriptions that the backend was to judge", "turn one of the two off")
+		}
+		if o.PublishProxyEnabled && (o.AllowPublishForClient || o.AllowPublishForSubscriber || c.Client.Insecure) {
+			p.refuse(path+".publish_proxy_enabled", "true",
+				"another right to publish (or client.insecure) would admit publications that the backend was to judge", "turn one of the two off")
+		}
+	})
+}
+
+func streamPart(o *ChannelOptions) string {
+	if o.SubscribeStreamProxyEnabled {
+		return "_stream"
+	}
+	return ""
+}
+
+// eachChannel calls f for the options of each namespace and of channels without one.
+func (p *checker) eachChannel(f func(path string, o *ChannelOptions)) {
+	f("channel.without_namespace", &p.cfg.Channel.WithoutNamespace)
+	for i := range p.cfg.Channel.Namespaces {
+		ns := &p.cfg.Channel.Namespaces[i]
+		f(fmt.Sprintf("channel.namespaces[%s]", ns.Name), &ns.ChannelOptions)
+	}
+}
+
+// emptySecrets refuses a token key that was given and is empty while nothing else does its work: usually a variable that
+// was meant to be filled. A key that was left out is only advised of.
+func (l *loader) emptySecrets() Errors {
+	c := &l.cfg.Client
+	var errs Errors
+	check := func(path string, missed bool, effect string) {
+		if _, given := l.dec.given[path]; given && missed {
+			errs = append(errs, &Error{Path: path, Problem: "is given but empty, so " + effect,
+				Remedy: "set a secret (`stentor genconfig` makes one), or remove the option"})
+		}
+	}
+	check("client.token.hmac_secret_key", !l.cfg.admitsSomebody(), "no client could connect")
+	check("client.subscription_token.hmac_secret_key", c.SubscriptionToken.Enabled && !c.SubscriptionToken.hasKey(),
+		"no subscription token would be valid")
+	return errs
+}
+
+// hasKey reports that tokens can be verified with something.
+func (t *Token) hasKey() bool {
+	return t.HMACSecretKey != "" || t.RSAPublicKey != "" || t.ECDSAPublicKey != "" || t.JWKSPublicEndpoint != ""
+}
+
+// admitsSomebody reports that a client has some way to connect.
+func (c *Config) admitsSomebody() bool {
+	cl := &c.Client
+	return cl.Token.hasKey() || cl.Proxy.Connect.Enabled || cl.UserIDHTTPHeader != "" ||
+		cl.AllowAnonymousConnectWithoutToken || cl.Insecure || cl.InsecureSkipTokenSignatureVerify || c.Dev.Enabled
+}
+
+// advice returns what is allowed but dangerous, or leaves a server that nobody can use.
+func (c *Config) advice() []Warning {
+	var list []Warning
+	say := func(path, text string) { list = append(list, Warning{Topic: Advice, Path: path, Text: text}) }
+	for _, insecure := range []struct {
+		path, text string
+		on         bool
+	}{
+		{"client.insecure", "clients need no token and may subscribe and publish everywhere", c.Client.Insecure},
+		{"client.insecure_skip_token_signature_verify", "anybody can make tokens: signatures are not checked",
+			c.Client.InsecureSkipTokenSignatureVerify},
+		{"http_api.insecure", "anybody who reaches the API port can publish and disconnect: keys are not checked",
+			c.HTTPAPI.Insecure && !c.HTTPAPI.Disabled},
+	} {
+		if insecure.on {
+			say(insecure.path, insecure.path+" is set, which is meant for development only: "+insecure.text)
+		}
+	}
+	for _, o := range c.Client.AllowedOrigins {
+		switch {
+		case o == "*":
+			say("client.allowed_origins", `client.allowed_origins holds "*": every web page may connect`)
+		case !strings.Contains(o, "://") && !strings.Contains(o, "*") && o != "null":
+			say("client.allowed_origins", fmt.Sprintf("client.allowed_origins: %q matches no browser, because an origin has a scheme; "+
+				"did you mean %q?", o, "https://"+o))
+		}
+	}
+	if !c.admitsSomebody() {
+		say("client.token.hmac_secret_key", "no client can connect: set client.token.hmac_secret_key, or "+
+			"client.allow_anonymous_connect_without_token")
+	}
+	if t := c.Client.SubscriptionToken; t.Enabled && !t.hasKey() {
+		say("client.subscription_token.enabled", "no subscription token can be valid: set client.subscription_token.hmac_secret_key")
+	}
+	if c.HTTPAPI.Key == "" && !c.HTTPAPI.Insecure && !c.HTTPAPI.Disabled && !c.Dev.Enabled {
+		say("http_api.key", "every call of the HTTP API is answered 401: set http_api.key")
+	}
+	if c.Debug.Enabled && c.HTTPServer.InternalPort == "" {
+		say("debug.enabled", "debug.enabled is set and there is no http_server.internal_port: profiles are served on the public port")
+	}
+	return list
+}

@@ -1,0 +1,177 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// channelFile is a file whose channels without namespace have the options given.
+func channelFile(options string) string {
+	return `{"channel": {"without_namespace": {` + options + `}}}`
+}
+
+func TestContradictions(t *testing.T) {
+	for _, tt := range []struct{ name, file, path, problem string }{
+		{"ping and pong", `{"client": {"ping_interval": "8s"}}`, "client.ping_interval", "must be greater than client.pong_timeout (8s)"},
+		{"size without ttl", channelFile(`"history_size": 1`), "channel.without_namespace.history_ttl", "is missing while history_size is set"},
+		{"ttl without size", channelFile(`"history_ttl": "1s"`), "channel.without_namespace.history_size", "is missing while history_ttl is set"},
+		{"recovery without history", channelFile(`"force_recovery": true`), "channel.without_namespace.force_recovery", "needs history"},
+		{"recovery mode", channelFile(`"force_recovery_mode": "some"`), "channel.without_namespace.force_recovery_mode", "unknown value"},
+		{"auto cache", channelFile(`"auto_cache_recover": true`), "channel.without_namespace.auto_cache_recover", "needs force_recovery"},
+		{"ttl over meta", channelFile(`"history_size": 1, "history_ttl": "20s", "history_meta_ttl": "10s"`), "channel.without_namespace.history_ttl", "is greater than channel.without_namespace.history_meta_ttl (10s)"},
+		{"ttl over global meta", `{"channel": {"history_meta_ttl": "5s", "namespaces": [{"name": "nn", "history_size": 1, "history_ttl": "20s"}]}}`, "channel.namespaces[nn].history_ttl", "is greater than channel.history_meta_ttl (5s)"},
+		{"delta type", channelFile(`"allowed_delta_types": ["fossil", "vcdiff"]`), "channel.without_namespace.allowed_delta_types", "unknown value"},
+		{"regex", channelFile(`"channel_regex": "(a"`), "channel.without_namespace.channel_regex", "not a regular expression: missing closing ): `(a`"},
+		{"long regex", channelFile(`"channel_regex": "` + strings.Repeat("a", 1025) + `"`), "channel.without_namespace.channel_regex", "longer than 1024 bytes"},
+		{"data format", channelFile(`"publication_data_format": "xml"`), "channel.without_namespace.publication_data_format", "unknown value"},
+		{"subscription type", channelFile(`"subscription_type": "xml"`), "channel.without_namespace.subscription_type", "unknown value"},
+		{"map mode", channelFile(`"map": {"mode": "ephemeral", "stream_size": 1}`), "channel.without_namespace.map.mode", "keeps no change stream"},
+		{"map keys", channelFile(`"map": {"mode": "persistent", "key_ttl": "1s"}`), "channel.without_namespace.map.key_ttl", "do not expire"},
+		{"map pages", channelFile(`"map": {"min_page_size": 9, "max_page_size": 8}`), "channel.without_namespace.map.min_page_size", "is greater"},
+		{"shared poll publish", channelFile(`"shared_poll": {"publish_enabled": true}`), "channel.without_namespace.shared_poll.publish_enabled", "needs shared_poll.mode versioned"},
+		{"two subscribe proxies", `{"channel": {"proxy": {"subscribe": {"endpoint": "http://x"}, "subscribe_stream": {"endpoint": "grpc://x:1"}}, "without_namespace": {"subscribe_proxy_enabled": true, "subscribe_stream_proxy_enabled": true}}}`,
+			"channel.without_namespace.subscribe_stream_proxy_enabled", "is set together with subscribe_proxy_enabled"},
+		{"bidirectional alone", channelFile(`"subscribe_stream_proxy_bidirectional": true`), "channel.without_namespace.subscribe_stream_proxy_bidirectional", "needs subscribe_stream_proxy_enabled"},
+		{"stream over HTTP", `{"channel": {"proxy": {"subscribe_stream": {"endpoint": "http://x"}}, "without_namespace": {"subscribe_stream_proxy_enabled": true}}}`, "channel.proxy.subscribe_stream.endpoint", "a stream proxy speaks gRPC only"},
+		{"stream with history", `{"channel": {"proxy": {"subscribe_stream": {"endpoint": "grpc://x:1"}}, "without_namespace": {"subscribe_stream_proxy_enabled": true, "history_size": 1, "history_ttl": "1s"}}}`,
+			"channel.without_namespace.subscribe_stream_proxy_enabled", "neither history nor recovery"},
+		{"proxy without endpoint", channelFile(`"publish_proxy_enabled": true`), "channel.proxy.publish.endpoint", "is missing, but the proxy is in use"},
+		{"unknown proxy", channelFile(`"publish_proxy_enabled": true, "publish_proxy_name": "nope"`), "channel.without_namespace.publish_proxy_name", "no such proxy"},
+		{"named proxy without endpoint", `{"proxies": [{"name": "p1"}], "rpc": {"without_namespace": {"proxy_enabled": true, "proxy_name": "p1"}}}`, "proxies[p1].endpoint", "is missing"},
+		{"proxy endpoint", `{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "ftp://x"}}}}`, "client.proxy.connect.endpoint", "not an address"},
+		{"proxy name", `{"proxies": [{"name": "default"}]}`, "proxies[default].name", "the name is reserved"},
+		{"namespace name", `{"channel": {"namespaces": [{"name": "a"}]}}`, "channel.namespaces[a].name", "not a valid name"},
+		{"no name", `{"channel": {"namespaces": [{}]}}`, "channel.namespaces[0].name", "not a valid name"},
+		{"same name", `{"channel": {"namespaces": [{"name": "aa"}, {"name": "aa"}]}}`, "channel.namespaces[aa].name", "the name is used twice"},
+		{"consumer name", `{"consumers": [{"name": "a-b"}]}`, "consumers[a-b].name", "not a valid name"},
+		{"consumer type", `{"consumers": [{"name": "ab", "enabled": true}]}`, "consumers[ab].type", "is missing"},
+		{"unknown consumer type", `{"consumers": [{"name": "ab", "type": "mqtt"}]}`, "consumers[ab].type", "unknown value"},
+		{"broker type", `{"broker": {"type": "mqtt"}}`, "broker.type", "unknown value"},
+		{"personal namespace", `{"client": {"subscribe_to_user_personal_channel": {"enabled": true, "personal_channel_namespace": "me"}}}`, "client.subscribe_to_user_personal_channel.personal_channel_namespace", "no such namespace"},
+		{"single connection", `{"client": {"subscribe_to_user_personal_channel": {"enabled": true, "single_connection": true}}}`, "client.subscribe_to_user_personal_channel.single_connection", "needs presence"},
+		{"admin password", `{"admin": {"enabled": true, "secret": "s"}}`, "admin.password", "is missing while admin.enabled is true"},
+		{"admin secret", `{"admin": {"enabled": true, "password": "s"}}`, "admin.secret", "is missing while admin.enabled is true"},
+		{"h2c", `{"http_server": {"h2c_external": true}}`, "http_server.h2c_external", "needs http_server.internal_port"},
+		{"HTTP/3", `{"http_server": {"http3": {"enabled": true}}}`, "http_server.http3.enabled", "HTTP/3 needs TLS"},
+		{"WebTransport", `{"webtransport": {"enabled": true}}`, "webtransport.enabled", "WebTransport needs HTTP/3"},
+		{"user id claim", `{"client": {"token": {"user_id_claim": "user-id"}}}`, "client.token.user_id_claim", "not the name of a claim"},
+		{"audience regex", `{"client": {"token": {"audience_regex": "["}}}`, "client.token.audience_regex", "not a regular expression"},
+		{"audience twice", `{"client": {"token": {"audience": "a", "audience_regex": "a"}}}`, "client.token.audience_regex", "is set together with client.token.audience"},
+		{"issuer twice", `{"client": {"token": {"issuer": "a", "issuer_regex": "a"}}}`, "client.token.issuer_regex", "is set together with client.token.issuer"},
+		{"previous key alone", `{"client": {"token": {"hmac_previous_secret_key": "a"}}}`, "client.token.hmac_previous_secret_key", "is set without client.token.hmac_secret_key"},
+		{"internal port", `{"http_server": {"internal_port": "http"}}`, "http_server.internal_port", "not a port"},
+		{"address with port", `{"http_server": {"address": "127.0.0.1:8000"}}`, "http_server.address", "holds a port"},
+		{"same path", `{"http_api": {"handler_prefix": "/connection/websocket"}}`, "http_api.handler_prefix", "is also the value of websocket.handler_prefix"},
+		{"relative path", `{"http_api": {"handler_prefix": "api"}}`, "http_api.handler_prefix", "not a path"},
+		{"empty boundary", `{"channel": {"namespace_boundary": ""}}`, "channel.namespace_boundary", "must not be empty"},
+		{"same boundary", `{"channel": {"namespace_boundary": "#"}}`, "channel.namespace_boundary", "is also the user boundary"},
+		{"loops", `{"reactor": {"loops": 65}}`, "reactor.loops", "too large"},
+		{"gogc", `{"reactor": {"gogc": 0}}`, "reactor.gogc", "too small"},
+		{"empty token key", `{"client": {"token": {"hmac_secret_key": ""}}}`, "client.token.hmac_secret_key", "is given but empty"},
+
+		// Options that would weaken security if they were ignored.
+		{"TLS", `{"http_server": {"tls": {"enabled": true}}}`, "http_server.tls.enabled", notYet},
+		{"autocert", `{"http_server": {"tls_autocert": {"enabled": true}}}`, "http_server.tls_autocert.enabled", notYet},
+		{"internal TLS", `{"http_server": {"internal_tls": {"enabled": true}}}`, "http_server.internal_tls.enabled", notYet},
+		{"old TLS", `{"tls": true}`, "http_server.tls.enabled", notYet},
+		{"JWKS", `{"client": {"token": {"jwks_public_endpoint": "https://x", "hmac_secret_key": "s"}}}`, "client.token.jwks_public_endpoint", "JWKS is not built yet"},
+		{"RSA alone", `{"client": {"token": {"rsa_public_key": "x"}}}`, "client.token.rsa_public_key", "is the only key"},
+		{"ECDSA alone", `{"client": {"token": {"ecdsa_public_key": "x"}}}`, "client.token.ecdsa_public_key", "is the only key"},
+		{"RSA alone for subscriptions", `{"client": {"subscription_token": {"enabled": true, "rsa_public_key": "x"}}}`, "client.subscription_token.rsa_public_key", "is the only key"},
+		{"empty subscription key", `{"client": {"subscription_token": {"enabled": true, "hmac_secret_key": ""}}}`, "client.subscription_token.hmac_secret_key", "is given but empty"},
+		{"connect proxy beside anonymous", `{"client": {"allow_anonymous_connect_without_token": true, "proxy": {"connect": {"enabled": true, "endpoint": "http://x"}}}}`, "client.proxy.connect.enabled", notYet},
+		{"subscribe proxy beside a right", `{"channel": {"proxy": {"subscribe": {"endpoint": "http://x"}}, "without_namespace": {"subscribe_proxy_enabled": true, "allow_subscribe_for_client": true}}}`,
+			"channel.without_namespace.subscribe_proxy_enabled", notYet},
+		{"publish proxy beside a right", `{"channel": {"proxy": {"publish": {"endpoint": "http://x"}}, "without_namespace": {"publish_proxy_enabled": true, "allow_publish_for_subscriber": true}}}`,
+			"channel.without_namespace.publish_proxy_enabled", notYet},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := given{file: tt.file}.load(t)
+			for _, one := range All(err) {
+				var e *Error
+				if errors.As(one, &e) && e.Path == tt.path && strings.Contains(e.Problem, tt.problem) {
+					if e.Remedy == "" {
+						t.Errorf("no remedy: %v", e)
+					}
+					return
+				}
+			}
+			t.Errorf("no error of %s %q, but:\n%v", tt.path, tt.problem, err)
+		})
+	}
+}
+
+// TestAccepted are configurations near to those of TestContradictions that must start.
+func TestAccepted(t *testing.T) {
+	for _, file := range []string{
+		channelFile(`"history_size": 1, "history_ttl": "1s", "force_recovery": true, "force_recovery_mode": "cache", "auto_cache_recover": true`),
+		channelFile(`"channel_regex": "^[a-z]+$", "publication_data_format": "json_object", "allowed_delta_types": ["fossil"]`),
+		`{"client": {"token": {"hmac_secret_key": "s", "rsa_public_key": "x", "user_id_claim": "user_id"}}}`,
+		`{"client": {"token": {"hmac_secret_key": ""}, "allow_anonymous_connect_without_token": true}}`,
+		`{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://x"}}}}`,
+		`{"channel": {"proxy": {"subscribe": {"endpoint": "grpc://x:1"}}, "without_namespace": {"subscribe_proxy_enabled": true}}}`,
+		`{"http_server": {"address": "::1", "internal_address": "127.0.0.1", "internal_port": 9000}}`,
+		`{"websocket": {"disabled": true, "handler_prefix": "bad"}}`,
+		`{"admin": {"enabled": true, "insecure": true}}`,
+		`{"channel": {"private_prefix": ""}}`,
+		`{"client": {"subscription_token": {"enabled": true, "hmac_secret_key": "x"}}}`,
+		`{"client": {"subscription_token": {"jwks_public_endpoint": "https://x"}}}`,
+	} {
+		if _, err := (given{file: file}).load(t); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestNotBuilt(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{channelFile(`"presence": true, "allow_presence_for_client": true`), "presence is not built yet; accepted and ignored: channel.without_namespace.presence, channel.without_namespace.allow_presence_for_client"},
+		{channelFile(`"join_leave": true`), "join and leave messages are not built yet"},
+		{channelFile(`"delta_publish": true`), "delta compression is not built yet"},
+		{channelFile(`"allow_tags_filter": true`), "filters by tags are not built yet"},
+		{channelFile(`"subscription_type": "map"`), "map and shared poll subscriptions are not built yet; such channels cannot be subscribed"},
+		{`{"engine": {"type": "redis"}}`, "engines other than memory are not built yet"},
+		{`{"engine": {"redis": {"address": "x:1"}}}`, ""},
+		{`{"broker": {"enabled": true, "type": "nats"}}`, "engines other than memory are not built yet"},
+		{channelFile(`"allow_history_for_subscriber": true`), "the history command is not built yet; the right to it only permits recovery"},
+		{`{"sse": {"enabled": true}}`, "SSE and HTTP streaming are not built yet"},
+		{`{"sse": {"handler_prefix": "/x"}}`, ""},
+		{`{"uni_grpc": {"enabled": true, "port": 1}}`, "unidirectional transports are not built yet; accepted and ignored: uni_grpc.enabled, uni_grpc.port"},
+		{`{"websocket": {"compression": true}}`, "WebSocket compression is not built yet"},
+		{`{"grpc_api": {"enabled": true}}`, "the gRPC API is not built yet"},
+		{`{"admin": {"password": "x", "secret": "y"}}`, ""},
+		{`{"admin": {"insecure": true, "enabled": true}}`, "the admin panel is not built yet"},
+		{`{"consumers": [{"name": "aa", "enabled": true, "type": "kafka"}]}`, "consumers are not built yet"},
+		{`{"consumers": [{"name": "aa", "type": "kafka"}]}`, ""},
+		{`{"rpc": {"ping": {"enabled": true}}}`, "RPC is not built yet"},
+		{`{"client": {"token": {"hmac_secret_key": "s", "rsa_public_key": "x"}}}`, "verifying RSA and ECDSA tokens is not built yet; accepted and ignored: such tokens are refused"},
+		{`{"usage_stats": {"disabled": true}, "prometheus": {"enabled": true}, "health": {"enabled": true}, "debug": {"enabled": true}, "pid_file": "x", "node": {"name": "n"}, "shutdown": {"timeout": "3s"}}`, ""},
+		{channelFile(`"history_size": 1, "history_ttl": "1s", "force_recovery": true, "allow_recovery": true, "allow_positioning": true, "force_positioning": true, "allow_publish_for_client": true, "channel_regex": "a"`), ""},
+	} {
+		_, warnings := given{file: tt.file}.mustLoad(t)
+		got := text(warnings)
+		if tt.want == "" && got != "" || !strings.HasPrefix(got, tt.want) || strings.Count(got, "\n") > 0 {
+			t.Errorf("%s\ngot  %s\nwant %s", tt.file, got, tt.want)
+		}
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{`{}`, "no client can connect: set client.token.hmac_secret_key"},
+		{`{"client": {"subscription_token": {"enabled": true}}}`, "no subscription token can be valid"},
+		{`{}`, "every call of the HTTP API is answered 401"},
+		{`{"client": {"insecure": true}}`, "client.insecure is set, which is meant for development only"},
+		{`{"client": {"insecure_skip_token_signature_verify": true}}`, "anybody can make tokens"},
+		{`{"http_api": {"insecure": true}}`, "keys are not checked"},
+		{`{"client": {"allowed_origins": "*"}}`, "every web page may connect"},
+		{`{"client": {"allowed_origins": "example.com"}}`, `did you mean "https://example.com"?`},
+		{`{"debug": {"enabled": true}}`, "profiles are served on the public port"},
+	} {
+		res, err := given{file: tt.file}.load(t)
+		if err != nil || !strings.Contains(text(res.Warnings), tt.want) {
+			t.Errorf("%s: %v\n%s\nwant %s", tt.file, err, text(res.Warnings), tt.want)
+		}
+	}
+}

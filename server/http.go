@@ -1,0 +1,120 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"stentor/server/config"
+	"stentor/server/metrics"
+	"stentor/server/try"
+)
+
+// Time-outs of plain HTTP requests.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 10 * time.Second
+	idleTimeout       = 60 * time.Second
+)
+
+// listen builds the HTTP servers. What is for backends and operators goes to the internal port if there is one.
+func (s *Server) listen() error {
+	public, private := http.NewServeMux(), http.NewServeMux()
+	internal := public
+	h := &s.cfg.HTTPServer
+	if h.InternalPort != "" {
+		internal = private
+	}
+	s.mountAPI(public, internal)
+	s.mountOperations(internal)
+	if s.cfg.Dev.Enabled {
+		public.Handle("/", try.Handler())
+	}
+	s.external = s.httpServer(s.reactor.AdoptHandler(public))
+	if h.InternalPort == "" {
+		return nil
+	}
+	address := h.InternalAddress
+	if address == "" {
+		address = h.Address
+	}
+	var err error
+	if s.internalListener, err = net.Listen("tcp", net.JoinHostPort(address, h.InternalPort)); err != nil {
+		return fmt.Errorf("http_server.internal_port: %w; choose another port, or stop what listens there", err)
+	}
+	s.internal = s.httpServer(private)
+	return nil
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) mountAPI(public, internal *http.ServeMux) {
+	c := &s.cfg.HTTPAPI
+	if c.Disabled {
+		return
+	}
+	mux := internal
+	if c.External {
+		mux = public
+	}
+	handler := s.apiHandler()
+	s.handle(mux, c.HandlerPrefix, handler)
+	s.handle(mux, c.HandlerPrefix+"/", handler)
+}
+
+func (s *Server) mountOperations(mux *http.ServeMux) {
+	if c := &s.cfg.Prometheus; c.Enabled {
+		s.handle(mux, c.HandlerPrefix, s.metrics.Handler())
+	}
+	if c := &s.cfg.Health; c.Enabled {
+		s.handle(mux, c.HandlerPrefix, metrics.Health())
+	}
+	if c := &s.cfg.Debug; c.Enabled {
+		mountProfiles(mux, c)
+	}
+}
+
+func (s *Server) handle(mux *http.ServeMux, path string, h http.Handler) {
+	if s.cfg.Prometheus.InstrumentHTTPHandlers {
+		h = s.metrics.Instrument(path, h)
+	}
+	mux.Handle(path, h)
+}
+
+// mountProfiles serves Go's profiles. A CPU profile takes as long as it is asked to, so it has no time-out.
+func mountProfiles(mux *http.ServeMux, c *config.Debug) {
+	untimed := func(h http.HandlerFunc) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // an old kind of connection has none to lift
+			h(w, r)
+		})
+	}
+	index := http.StripPrefix(c.HandlerPrefix+"/", http.HandlerFunc(profile))
+	mux.Handle(c.HandlerPrefix+"/", untimed(index.ServeHTTP))
+	mux.Handle(c.HandlerPrefix+"/cmdline", untimed(pprof.Cmdline))
+	mux.Handle(c.HandlerPrefix+"/profile", untimed(pprof.Profile))
+	mux.Handle(c.HandlerPrefix+"/symbol", untimed(pprof.Symbol))
+	mux.Handle(c.HandlerPrefix+"/trace", untimed(pprof.Trace))
+}
+
+// profile serves the named profile that is left of the path, or the list of them.
+func profile(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "" {
+		pprof.Index(w, r)
+		return
+	}
+	pprof.Handler(r.URL.Path).ServeHTTP(w, r)
+}

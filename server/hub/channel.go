@@ -1,0 +1,224 @@
+package hub
+
+import (
+	"stentor/codec"
+	"stentor/reactor/loop"
+)
+
+// Channel is what one loop knows of a channel. Only that loop touches it, except for listening.
+type Channel struct {
+	record *record
+
+	// members are all subscriptions of this loop. A channel with one member, such as a personal channel, needs no list.
+	one     *Subscription
+	list    *members
+	pending *pending // nil while nothing waits
+	epoch   uint64   // of the positions of all positioned members; 0 while none is known
+
+	loop      uint8
+	listening bool // guarded by the table's stripe
+}
+
+// members is a dense list; nil entries are tombstones of members who left while a walk was open.
+type members struct {
+	all        []*Subscription
+	tombstones int
+}
+
+// item is one thing that waits in a channel: a publication or a marker.
+type item struct {
+	event  *event
+	marker *marker
+}
+
+// marker comes back to its session when everything that waited before it has been handed out.
+type marker struct {
+	table  *Table
+	handle loop.Handle
+	order  any
+}
+
+// Name is the channel's name, one string for the whole node.
+func (c *Channel) Name() string { return c.record.name }
+
+// Pending reports that something waits to be handed out.
+func (c *Channel) Pending() bool { return c.pending != nil }
+
+// Subscribe makes s a member of the channel called name on loop l. From here on publications reach it; a positioned one ignores
+// them until Position was called.
+func (t *Table) Subscribe(l *loop.Loop, name string, f codec.Form, who Subscriber) *Subscription {
+	c := t.listen(l.ID(), name)
+	s := &Subscription{subscriber: who, channel: c, form: f}
+	c.add(s)
+	return s
+}
+
+// Position makes s a positioned subscription that has everything up to sp. Publications that wait and are not above it are
+// dropped for s; a gap after it is a Failure.
+func (t *Table) Position(s *Subscription, sp codec.StreamPosition) {
+	c := s.channel
+	if e := t.epoch(sp.Epoch); e != c.epoch {
+		if c.epoch != 0 {
+			c.failAll(s) // the channel was lost and made anew: nobody else's position means anything now
+		}
+		c.epoch = e
+	}
+	s.flags |= positioned
+	s.offset = sp.Offset
+}
+
+// Unsubscribe removes s.
+func (t *Table) Unsubscribe(s *Subscription) {
+	c := s.channel
+	s.flags |= failed
+	c.remove(s)
+	deaf := c.len() == 0
+	if deaf {
+		c.epoch = 0
+	}
+	t.leave(c, deaf)
+}
+
+// Behind gives order back to the resident h when everything that now waits on c, or on its way to it, has been handed out.
+func (t *Table) Behind(c *Channel, h loop.Handle, order any) {
+	l := t.loops[c.loop]
+	if l.Post(c, &marker{table: t, handle: h, order: order}, 0) {
+		l.Wake()
+	}
+}
+
+// Take queues what the mailbox brought: a publication or a marker.
+func (c *Channel) Take(l *loop.Loop, what any) {
+	switch w := what.(type) {
+	case *event:
+		if c.len() > 0 || c.pending != nil { // otherwise everyone has left
+			c.wait(l, w.table, item{event: w})
+		}
+	case *marker:
+		if c.pending == nil {
+			w.reached(l)
+			return
+		}
+		c.wait(l, w.table, item{marker: w})
+	}
+}
+
+func (c *Channel) wait(l *loop.Loop, t *Table, x item) {
+	if c.pending == nil {
+		c.pending = t.locals[c.loop].pending(t, c)
+		l.Ready(c.pending)
+	}
+	c.pending.push(x)
+}
+
+func (m *marker) reached(l *loop.Loop) {
+	if r := l.Find(m.handle); r != nil {
+		r.Order(m.order)
+	}
+}
+
+func (c *Channel) len() int {
+	if c.list != nil {
+		return len(c.list.all) - c.list.tombstones
+	}
+	if c.one != nil {
+		return 1
+	}
+	return 0
+}
+
+// member is number i of the members, or nil if it has left.
+func (c *Channel) member(i int) *Subscription {
+	if c.list == nil {
+		return c.one
+	}
+	return c.list.all[i]
+}
+
+func (c *Channel) add(s *Subscription) {
+	switch {
+	case c.list != nil:
+		s.index = uint32(len(c.list.all))
+		c.list.all = append(c.list.all, s)
+	case c.one != nil:
+		s.index = 1
+		c.list = &members{all: []*Subscription{c.one, s}}
+		c.one = nil
+	default:
+		s.index = 0
+		c.one = s
+	}
+}
+
+// remove takes s out. While a walk is open its place stays as a tombstone: a swap would make the walk skip or repeat a member.
+func (c *Channel) remove(s *Subscription) {
+	if c.list == nil {
+		c.one = nil
+		return
+	}
+	if c.pending != nil && c.pending.walking {
+		c.list.all[s.index] = nil
+		c.list.tombstones++
+		return
+	}
+	c.list.swapRemove(s.index)
+	c.shrink()
+}
+
+func (m *members) swapRemove(i uint32) {
+	last := len(m.all) - 1
+	if moved := m.all[last]; int(i) != last {
+		m.all[i] = moved
+		moved.index = i
+	}
+	m.all[last] = nil
+	m.all = m.all[:last]
+}
+
+// compact closes the places of tombstones, in order.
+func (m *members) compact() {
+	kept := m.all[:0]
+	for _, s := range m.all {
+		if s != nil {
+			s.index = uint32(len(kept))
+			kept = append(kept, s)
+		}
+	}
+	clear(m.all[len(kept):])
+	m.all, m.tombstones = kept, 0
+}
+
+// listShrinkMin is the capacity from which a list gives memory back when three quarters of it are unused.
+const listShrinkMin = 64
+
+func (c *Channel) shrink() {
+	m := c.list
+	switch {
+	case len(m.all) == 0:
+		c.list = nil
+	case cap(m.all) >= listShrinkMin && len(m.all) < cap(m.all)/4:
+		m.all = append(make([]*Subscription, 0, cap(m.all)/2), m.all...)
+	}
+}
+
+// failAll tells every positioned member but one that its position is lost.
+func (c *Channel) failAll(but *Subscription) {
+	var lost []*Subscription
+	if c.list == nil {
+		lost = append(lost, c.one)
+	} else {
+		lost = append(lost, c.list.all...) // a copy: Fail removes members
+	}
+	for _, s := range lost {
+		if s != nil && s != but && s.flags&positioned != 0 {
+			s.fail(Lost)
+		}
+	}
+}
+
+func (s *Subscription) fail(why Failure) {
+	if s.flags&failed == 0 {
+		s.flags |= failed
+		s.subscriber.Fail(s, why)
+	}
+}

@@ -1,0 +1,11 @@
+// Package hub finds who listens to a channel and hands each of them the same bytes.
+//
+//	engine ── Publication ──► Table (stripe) ──► mailbox of each loop ──► Channel ──► its subscriptions ──► their conns
+//
+// The Table is one per node and striped: per channel the loops that listen and the number of subscribers. A Channel is what one
+// loop knows of a channel; only that loop touches its members. Publications wait in the Channel until its turn comes; then all
+// that wait are joined into one frame per form, and one walk over the members hands it out. A walk that is too long for one
+// turn keeps its place. Nothing here waits and nothing does I/O.
+//
+// Order of locks: engine stripe, table stripe, mailbox. Loops are woken after all of them are released.
+package hub

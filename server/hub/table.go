@@ -1,0 +1,205 @@
+package hub
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"strings"
+	"sync"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/reactor/loop"
+)
+
+// stripesCount is how many locks share the channels of a node, a power of two.
+const stripesCount = 256
+
+// Table knows, for the whole node, which loops listen to which channel. Any goroutine may use it.
+type Table struct {
+	loops   []*loop.Loop
+	locals  []local
+	seed    maphash.Seed // random per process: nobody can aim channel names at one stripe
+	stripes [stripesCount]stripe
+}
+
+type stripe struct {
+	mu       sync.Mutex
+	channels map[string]*record
+
+	_ [48]byte // a cache line of its own
+}
+
+// record is a channel that someone on this node listens to. It is never reused: mail that arrives late for one of its Channels
+// finds no members and ends there.
+type record struct {
+	name        string
+	subscribers uint32
+	home        Channel    // of the loop that came first; most channels are listened to by one loop only
+	others      []*Channel // of other loops
+}
+
+// local is what belongs to one loop. Only that loop touches it.
+type local struct {
+	spare []*pending // emptied, to be used again
+	stats Stats
+	_     [32]byte
+}
+
+// NewTable makes the table of a node with these loops.
+func NewTable(loops []*loop.Loop) *Table {
+	t := &Table{loops: loops, locals: make([]local, len(loops)), seed: maphash.MakeSeed()}
+	for i := range t.stripes {
+		t.stripes[i].channels = make(map[string]*record)
+	}
+	return t
+}
+
+func (t *Table) stripe(channel string) *stripe {
+	return &t.stripes[maphash.String(t.seed, channel)%stripesCount]
+}
+
+// epoch folds an epoch into a number that is cheap to keep and compare; only the empty epoch is 0.
+func (t *Table) epoch(s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	return maphash.String(t.seed, s) | 1
+}
+
+// listen finds or makes the Channel of loop id and counts one more subscriber.
+func (t *Table) listen(id int, name string) *Channel {
+	st := t.stripe(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.channels[name]
+	if r == nil {
+		r = &record{name: strings.Clone(name)} // the name may alias a read buffer
+		r.home = Channel{record: r, loop: uint8(id)}
+		st.channels[r.name] = r
+	}
+	r.subscribers++
+	c := r.channel(id)
+	c.listening = true
+	return c
+}
+
+// channel finds the Channel of loop id. A loop keeps its Channel for as long as the record lives, listening or not.
+func (r *record) channel(id int) *Channel {
+	if int(r.home.loop) == id {
+		return &r.home
+	}
+	for _, c := range r.others {
+		if int(c.loop) == id {
+			return c
+		}
+	}
+	c := &Channel{record: r, loop: uint8(id)}
+	r.others = append(r.others, c)
+	return c
+}
+
+// leave counts one subscriber less; deaf tells that it was the last one on its loop.
+func (t *Table) leave(c *Channel, deaf bool) {
+	r := c.record
+	st := t.stripe(r.name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r.subscribers--
+	if deaf {
+		c.listening = false
+	}
+	if r.subscribers == 0 {
+		delete(st.channels, r.name)
+	}
+}
+
+// Admit reports whether every loop that listens to channel has room for one more publication.
+func (t *Table) Admit(channel string) bool {
+	st := t.stripe(channel)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.channels[channel]
+	if r == nil {
+		return true
+	}
+	for _, c := range r.others {
+		if c.listening && !t.loops[c.loop].Admit() {
+			return false
+		}
+	}
+	return !r.home.listening || t.loops[r.home.loop].Admit()
+}
+
+// Publication leaves p with every loop that listens to channel. The caller passes the result to Wake after it has released its
+// locks. prev will be the base of deltas.
+func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec.StreamPosition) engine.Wake {
+	st := t.stripe(channel)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.channels[channel]
+	if r == nil {
+		return 0
+	}
+	e := &event{table: t, channel: r.name, pub: p, epoch: t.epoch(sp.Epoch)}
+	cost := e.cost()
+	wake := t.post(&r.home, e, cost)
+	for _, c := range r.others {
+		wake |= t.post(c, e, cost)
+	}
+	return wake
+}
+
+func (t *Table) post(c *Channel, e *event, cost int) engine.Wake {
+	if c.listening && t.loops[c.loop].Post(c, e, cost) {
+		return 1 << c.loop
+	}
+	return 0
+}
+
+// Wake rings the loops that w names.
+func (t *Table) Wake(w engine.Wake) {
+	for w != 0 {
+		id := bits.TrailingZeros64(uint64(w))
+		t.loops[id].Wake()
+		w &^= 1 << id
+	}
+}
+
+// Subscribers is how many sessions of this node are subscribed to channel.
+func (t *Table) Subscribers(channel string) int {
+	st := t.stripe(channel)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if r := st.channels[channel]; r != nil {
+		return int(r.subscribers)
+	}
+	return 0
+}
+
+// Channels calls each for every channel with subscribers on this node. It holds one stripe at a time, so each must be quick.
+func (t *Table) Channels(each func(name string, subscribers int)) {
+	for i := range t.stripes {
+		st := &t.stripes[i]
+		st.mu.Lock()
+		for name, r := range st.channels {
+			each(name, int(r.subscribers))
+		}
+		st.mu.Unlock()
+	}
+}
+
+// Count is how many channels and subscriptions this node has.
+func (t *Table) Count() (channels, subscriptions int) {
+	for i := range t.stripes {
+		st := &t.stripes[i]
+		st.mu.Lock()
+		channels += len(st.channels)
+		for _, r := range st.channels {
+			subscriptions += int(r.subscribers)
+		}
+		st.mu.Unlock()
+	}
+	return channels, subscriptions
+}
+
+var _ engine.Receiver = (*Table)(nil)

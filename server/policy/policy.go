@@ -1,0 +1,205 @@
+package policy
+
+import (
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/server/auth"
+	"stentor/server/channel"
+	"stentor/server/config"
+)
+
+// Policy decides. Immutable but for the counters of its notices.
+type Policy struct {
+	rules        *channel.Rules
+	connection   *auth.Verifier
+	subscription *auth.Verifier
+
+	anonymousConnect  bool // without any token
+	noAnonymousTokens bool
+	insecure          bool
+	userHeader        bool
+	connectProxy      bool
+
+	notices notices
+}
+
+// New builds the policy of cfg. log gets the notices.
+func New(cfg *config.Config, rules *channel.Rules, connection, subscription *auth.Verifier, log *slog.Logger) (*Policy, error) {
+	if rules == nil || connection == nil || subscription == nil {
+		return nil, errors.New("policy: rules and both verifiers are needed")
+	}
+	c := &cfg.Client
+	return &Policy{
+		rules:             rules,
+		connection:        connection,
+		subscription:      subscription,
+		anonymousConnect:  c.AllowAnonymousConnectWithoutToken,
+		noAnonymousTokens: c.DisallowAnonymousConnectionTokens,
+		insecure:          c.Insecure,
+		userHeader:        c.UserIDHTTPHeader != "",
+		connectProxy:      c.Proxy.Connect.Enabled,
+		notices:           notices{log: log},
+	}, nil
+}
+
+// Client is who asks.
+type Client struct {
+	User string // empty: anonymous
+	ID   [16]byte
+}
+
+// hasID reports whether id is the client's id as the protocol prints it: a lower-case UUID.
+func (c *Client) hasID(id string) bool {
+	var text [36]byte
+	return string(c.appendID(text[:0])) == id
+}
+
+// appendID appends the client's id to dst.
+func (c *Client) appendID(dst []byte) []byte {
+	for i, group := range [][]byte{c.ID[:4], c.ID[4:6], c.ID[6:8], c.ID[8:10], c.ID[10:]} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		dst = hex.AppendEncode(dst, group)
+	}
+	return dst
+}
+
+// Disconnects as errors, made once: converting a struct to an interface allocates.
+var (
+	badRequest       error = codec.DisconnectBadRequest
+	invalidToken     error = codec.DisconnectInvalidToken
+	permissionDenied error = codec.DisconnectPermissionDenied
+)
+
+// Credentials is who a connection belongs to.
+type Credentials struct {
+	User     string // empty: anonymous
+	Info     []byte
+	ExpireAt int64 // unix seconds; 0: never
+}
+
+// Connect decides on a connect command by rows 2 to 8 of the protocol's table of connect. headerUser is the value of the
+// header that client.user_id_http_header names, or empty; it is kept as it is. Nothing in the result aliases req.
+func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.Time) (Credentials, error) {
+	var c Credentials
+	switch {
+	case req.Token != "":
+		var err error
+		if c, err = p.connectToken(req.Token, now); err != nil {
+			return Credentials{}, err
+		}
+	case p.connectProxy:
+		// Falling through to the anonymous user would let in everybody whom the backend was to judge.
+		p.notices.note(noticeConnectProxy, "")
+		return Credentials{}, codec.ErrorNotAvailable
+	case p.anonymousConnect || p.insecure:
+	case p.userHeader && headerUser != "":
+		c.User = headerUser
+	default:
+		p.notices.note(noticeNoCredentials, "")
+		return Credentials{}, badRequest
+	}
+	if p.insecure {
+		c.ExpireAt = 0
+	}
+	if c.ExpireAt != 0 && c.ExpireAt <= now.Unix() {
+		p.notices.note(noticeConnectExpired, "")
+		return Credentials{}, codec.ErrorExpired
+	}
+	return c, nil
+}
+
+// connectToken is row 2: what a connection token says.
+func (p *Policy) connectToken(token string, now time.Time) (Credentials, error) {
+	claims, err := p.connection.Connect(token, now)
+	switch {
+	case auth.IsExpired(err):
+		p.notices.note(noticeTokenExpired, err.Error())
+		return Credentials{}, codec.ErrorTokenExpired
+	case err != nil:
+		p.notices.note(noticeTokenInvalid, err.Error())
+		return Credentials{}, invalidToken
+	}
+	if err := p.checkChannels(&claims); err != nil {
+		return Credentials{}, err
+	}
+	if claims.User == "" && p.noAnonymousTokens {
+		p.notices.note(noticeAnonymousToken, "")
+		return Credentials{}, permissionDenied
+	}
+	return Credentials{User: claims.User, Info: claims.Info, ExpireAt: claims.ExpireAt}, nil
+}
+
+// checkChannels reports a token for server-side subscriptions to channels of unknown namespaces. Of subs and channels only
+// the one that counts is looked at.
+func (p *Policy) checkChannels(claims *auth.ConnectClaims) error {
+	for name := range claims.Subs {
+		if c, err := p.rules.Resolve(name); err != nil {
+			p.notices.noteClient(noticeNamespace, nil, c, "the channel is in a connection token")
+			return err
+		}
+	}
+	if len(claims.Subs) > 0 {
+		return nil
+	}
+	for _, name := range claims.Channels {
+		if c, err := p.rules.Resolve(name); err != nil {
+			p.notices.noteClient(noticeNamespace, nil, c, "the channel is in a connection token")
+			return err
+		}
+	}
+	return nil
+}
+
+// Publish decides on a publish command by the protocol's table of commands; subscribed reports that this client has an active
+// subscription to the channel.
+func (p *Policy) Publish(c Client, name string, subscribed bool, data []byte) (engine.PublishOptions, error) {
+	if name == "" {
+		return engine.PublishOptions{}, badRequest
+	}
+	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
+	if err := p.checkName(&c, ch); err != nil {
+		return engine.PublishOptions{}, err
+	}
+	o := ch.Options
+	if o.CheckData(data) != nil {
+		p.notices.noteClient(noticeData, &c, ch, "")
+		return engine.PublishOptions{}, codec.ErrorBadRequest
+	}
+	switch {
+	case o.Type != channel.TypeStream:
+		p.notices.noteClient(noticeType, &c, ch, "")
+		return engine.PublishOptions{}, codec.ErrorNotAvailable
+	case o.PublishProxy || o.SubscribeStreamProxy:
+		p.notices.noteClient(noticeChannelProxy, &c, ch, "")
+		return engine.PublishOptions{}, codec.ErrorNotAvailable
+	case !o.Publish.Allows(c.User, subscribed) && !p.insecure:
+		p.notices.noteClient(publishNotice(o.Publish, &c, subscribed), &c, ch, "")
+		return engine.PublishOptions{}, codec.ErrorPermissionDenied
+	}
+	return engine.PublishOptions{
+		HistorySize:    o.HistorySize,
+		HistoryTTL:     o.HistoryTTL,
+		HistoryMetaTTL: o.HistoryMetaTTL,
+		Delta:          o.DeltaPublish,
+	}, nil
+}
+
+// checkName reports a channel of an unknown namespace (102) and then a bad name (107).
+func (p *Policy) checkName(c *Client, ch channel.Channel) error {
+	if ch.Options == nil {
+		p.notices.noteClient(noticeNamespace, c, ch, "")
+		return codec.ErrorUnknownChannel
+	}
+	if err := ch.CheckName(); err != nil {
+		p.notices.noteClient(noticeName, c, ch, "")
+		return err
+	}
+	return nil
+}

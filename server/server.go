@@ -1,0 +1,243 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/reactor"
+	"stentor/server/api"
+	"stentor/server/auth"
+	"stentor/server/channel"
+	"stentor/server/config"
+	"stentor/server/hub"
+	"stentor/server/metrics"
+	"stentor/server/policy"
+	"stentor/server/session"
+	"stentor/server/transport/websocket"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Log     *slog.Logger
+	// OpenEngine makes the engine; what it receives goes to the receiver.
+	OpenEngine func(engine.Receiver) (engine.Broker, error)
+	// QueueTotalBytesMax bounds what all clients together may have waiting, when the configuration does not say.
+	QueueTotalBytesMax int64
+}
+
+// Server is one node: make it with New, run it once with Run.
+type Server struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	version string
+	started time.Time
+	uid     string
+	name    string
+
+	reactor  *reactor.Reactor
+	node     *session.Node
+	broker   engine.Broker
+	metrics  *metrics.Metrics
+	endpoint *websocket.Endpoint // nil if WebSocket is off
+	rules    atomic.Pointer[channel.Rules]
+	api      *api.API
+	draining atomic.Bool
+
+	external, internal *http.Server // internal is nil without internal_port
+	internalListener   net.Listener
+}
+
+// New assembles a server and opens its listeners, so that a port that is taken is known before anything runs.
+func New(o Options) (*Server, error) {
+	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID(), name: nodeName(o.Config.Node.Name, o.Config.HTTPServer.Port)}
+	r, err := reactor.New(s.reactorConfig(o.QueueTotalBytesMax), s)
+	if err != nil {
+		return nil, err
+	}
+	s.reactor = r
+	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
+	table := hub.NewTable(r.Loops())
+	if s.broker, err = o.OpenEngine(table); err != nil {
+		return nil, err
+	}
+	s.node = &session.Node{
+		Settings: session.SettingsOf(o.Config, o.Version),
+		Broker:   s.broker,
+		Table:    table,
+		Users:    hub.NewUsers(),
+		Loops:    r.Loops(),
+		Metrics:  s.metrics,
+		Log:      o.Log,
+		Now:      time.Now,
+	}
+	p, origins, err := s.judge(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	s.node.Start(p)
+	if !o.Config.WebSocket.Disabled {
+		s.endpoint = websocket.New(s.endpointConfig(), origins)
+	}
+	s.watch()
+	return s, s.listen()
+}
+
+func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
+	c, h := &s.cfg.Reactor, &s.cfg.HTTPServer
+	if c.QueueTotalMax > 0 {
+		queueTotal = c.QueueTotalMax
+	}
+	closeWith := func(d codec.Disconnect) reactor.Close { return reactor.Close{Code: uint16(d.Code), Reason: d.Reason} }
+	return reactor.Config{
+		Addr:               net.JoinHostPort(h.Address, strconv.Itoa(h.Port)),
+		Loops:              c.Loops,
+		MaxConns:           c.MaxConnections,
+		HTTPConnsMax:       c.HTTPMaxConnections,
+		ReadBufferBytes:    c.ReadBufferSize,
+		SendBufferBytes:    c.SendBufferSize,
+		FlushDelay:         c.FlushDelay.Std(),
+		QueueBytesMax:      s.cfg.Client.QueueMaxSize,
+		QueueTotalBytesMax: queueTotal,
+		Panic:              closeWith(codec.DisconnectServerError),
+		Slow:               closeWith(codec.DisconnectSlow),
+		WriteError:         closeWith(codec.DisconnectWriteError),
+		Log:                s.log,
+	}
+}
+
+func (s *Server) endpointConfig() websocket.Config {
+	return websocket.Config{
+		Node:            s.node,
+		MessageBytesMax: s.cfg.WebSocket.MessageSizeLimit,
+		UserIDHeader:    s.cfg.Client.UserIDHTTPHeader,
+		ConnectionsMax:  s.cfg.Client.ConnectionLimit,
+		ConnectionsRate: s.cfg.Client.ConnectionRateLimit,
+		Draining:        &s.draining,
+		Log:             s.log,
+	}
+}
+
+// judge builds all that decides who may do what.
+func (s *Server) judge(cfg *config.Config) (*policy.Policy, *auth.Origins, error) {
+	rules, err := channel.NewRules(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	connection, subscription, err := auth.NewVerifiers(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	origins, err := auth.NewOrigins(cfg.Client.AllowedOrigins, s.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := policy.New(cfg, rules, connection, subscription, s.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.rules.Store(rules)
+	return p, origins, nil
+}
+
+// Reload takes the parts of cfg that may change while the server runs: channel options, tokens, origins. On an error everything
+// stays as it was.
+func (s *Server) Reload(cfg *config.Config) error {
+	p, origins, err := s.judge(cfg)
+	if err != nil {
+		return err
+	}
+	s.node.SetPolicy(p)
+	if s.api != nil {
+		s.api.SetRules(s.rules.Load())
+	}
+	if s.endpoint != nil {
+		s.endpoint.SetOrigins(origins)
+	}
+	return nil
+}
+
+// Route decides about a request head on the public port (reactor.Router). Whatever is not for a real-time endpoint goes to
+// net/http.
+func (s *Server) Route(h *reactor.Head) reactor.Verdict {
+	if s.endpoint != nil && h.Path == s.cfg.WebSocket.HandlerPrefix {
+		return s.endpoint.Route(h)
+	}
+	return reactor.Verdict{Kind: reactor.HandOff}
+}
+
+// Addr is where the public port listens.
+func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
+
+// Ready is closed when the server accepts clients.
+func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
+
+// Run serves until ctx ends, then drains within shutdown.timeout. It returns nil after an orderly end.
+func (s *Server) Run(ctx context.Context) error {
+	s.started = time.Now()
+	engineCtx, stopEngine := context.WithCancel(context.Background())
+	defer stopEngine()
+	ended := make(chan error, 4)
+	run := func(name string, f func() error) {
+		go func() {
+			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				ended <- fmt.Errorf("%s: %w", name, err)
+			}
+		}()
+	}
+	reactorDone := make(chan struct{})
+	run("reactor", func() error { defer close(reactorDone); return s.reactor.Run() })
+	run("engine", func() error { return s.broker.Run(engineCtx) })
+	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
+	if s.internal != nil {
+		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
+	}
+	select {
+	case err := <-ended:
+		s.stop(context.Background())
+		return err
+	case <-ctx.Done():
+	}
+	return s.shutdown(reactorDone)
+}
+
+// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, HTTP
+// requests end, the loops stop last.
+func (s *Server) shutdown(reactorDone <-chan struct{}) error {
+	timeout := s.cfg.Shutdown.Timeout.Std()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	s.log.Info("shutting down", "timeout", timeout)
+	s.draining.Store(true)
+	s.drain(ctx, timeout)
+	s.stop(ctx)
+	<-reactorDone
+	s.log.Info("stopped")
+	return nil
+}
+
+// httpCloseTimeout is how long requests that are being served may take after the clients have gone.
+const httpCloseTimeout = time.Second
+
+func (s *Server) stop(ctx context.Context) {
+	httpCtx, cancel := context.WithTimeout(ctx, httpCloseTimeout)
+	defer cancel()
+	for _, srv := range []*http.Server{s.external, s.internal} {
+		if srv != nil && srv.Shutdown(httpCtx) != nil {
+			srv.Close()
+		}
+	}
+	if err := s.reactor.Stop(ctx); err != nil {
+		s.log.Error("loops did not stop in order", "error", err)
+	}
+}

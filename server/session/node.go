@@ -1,0 +1,111 @@
+package session
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/reactor/loop"
+	"stentor/server/config"
+	"stentor/server/hub"
+	"stentor/server/metrics"
+	"stentor/server/policy"
+)
+
+// Settings are the limits and periods of all sessions.
+type Settings struct {
+	Version              string // told to clients
+	PingInterval         time.Duration
+	PongTimeout          time.Duration
+	StaleCloseDelay      time.Duration // to authenticate
+	ExpiredCloseDelay    time.Duration // grace after expiry of the connection
+	ExpiredSubCloseDelay time.Duration // the same of a subscription
+	ChannelLimit         int           // subscriptions of a session
+	UserConnectionLimit  int           // sessions of a user on this node; 0 is no limit
+	RecoveryLimit        int           // publications in a subscribe reply
+	IncludeServerTime    bool
+}
+
+// SettingsOf takes the settings out of a configuration.
+func SettingsOf(cfg *config.Config, version string) Settings {
+	c := &cfg.Client
+	return Settings{
+		Version:              version,
+		PingInterval:         c.PingInterval.Std(),
+		PongTimeout:          c.PongTimeout.Std(),
+		StaleCloseDelay:      c.StaleCloseDelay.Std(),
+		ExpiredCloseDelay:    c.ExpiredCloseDelay.Std(),
+		ExpiredSubCloseDelay: c.ExpiredSubCloseDelay.Std(),
+		ChannelLimit:         c.ChannelLimit,
+		UserConnectionLimit:  c.UserConnectionLimit,
+		RecoveryLimit:        c.RecoveryMaxPublicationLimit,
+		IncludeServerTime:    c.ConnectIncludeServerTime,
+	}
+}
+
+// Node is what all sessions of a server share. Its fields are set before the first session and stay.
+type Node struct {
+	Settings Settings
+	Broker   engine.Broker
+	Table    *hub.Table
+	Users    *hub.Users
+	Loops    []*loop.Loop
+	Metrics  *metrics.Metrics
+	Log      *slog.Logger
+	Now      func() time.Time // wall clock; time.Now but in tests
+
+	policy  atomic.Pointer[policy.Policy] // replaced by a reload
+	workers []worker
+	clients atomic.Int64
+}
+
+// worker is what the sessions of one loop share. Only that loop touches it.
+type worker struct {
+	command codec.Command // strings in it alias the message that is being received
+	out     []byte        // replies that have not been sent, after HeaderRoom spare bytes
+	replies int
+	random  []byte // unused bytes for client ids
+
+	_ [64]byte
+}
+
+// Start makes the node ready for sessions.
+func (n *Node) Start(p *policy.Policy) {
+	n.policy.Store(p)
+	n.workers = make([]worker, len(n.Loops))
+	for i := range n.workers {
+		n.workers[i].out = make([]byte, codec.HeaderRoom, 4<<10)
+	}
+}
+
+// SetPolicy replaces the rules for what comes from now on. Any goroutine may call it.
+func (n *Node) SetPolicy(p *policy.Policy) { n.policy.Store(p) }
+
+// Clients is how many sessions are connected. Any goroutine may ask.
+func (n *Node) Clients() int { return int(n.clients.Load()) }
+
+// randomBatch is how many bytes are read from the system's generator at once.
+const randomBatch = 4096
+
+// newID makes a version 4 UUID (RFC 9562, section 5.4).
+func (w *worker) newID() (id [16]byte) {
+	if len(w.random) < len(id) {
+		w.random = make([]byte, randomBatch)
+		rand.Read(w.random) // never fails: it ends the program instead
+	}
+	w.random = w.random[copy(id[:], w.random):]
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// pings are the ping frames, the same for all sessions.
+var pings = func() (frames [codec.NumForms]*codec.Frame) {
+	for f := range codec.Form(codec.NumForms) {
+		frames[f] = codec.NewFrame(f, codec.AppendPing(make([]byte, codec.HeaderRoom), f))
+	}
+	return frames
+}()

@@ -1,0 +1,51 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"stentor/codec"
+	"stentor/engine"
+)
+
+// publish sends a client's publication on its way (spec: client-protocol, section 11). A publisher that is subscribed to the
+// channel gets its own publication first: the reply then waits behind it.
+func (s *Session) publish(id uint32, req *codec.PublishRequest) error {
+	if req.Channel == "" {
+		return codec.DisconnectBadRequest
+	}
+	sub := s.find(req.Channel)
+	options, err := s.policy().Publish(s.client(), req.Channel, sub != nil, req.Data)
+	if err != nil {
+		return err
+	}
+	p := &codec.Publication{Data: bytes.Clone(req.Data), Info: s.info()}
+	_, err = s.node.Broker.Publish(context.Background(), req.Channel, p, options)
+	if errors.Is(err, engine.ErrOverloaded) {
+		return codec.ErrorTooManyRequests
+	}
+	if err != nil {
+		s.node.Log.Error("publication failed", "channel", req.Channel, "user", s.user, "error", err)
+		return codec.ErrorInternal
+	}
+	if sub != nil {
+		s.node.Table.Behind(sub.Channel(), s.handle, published(id))
+		return nil
+	}
+	s.replyPublished(id)
+	return nil
+}
+
+func (s *Session) replyPublished(id uint32) {
+	s.reply(&codec.Reply{ID: id, Publish: &codec.PublishResult{}})
+}
+
+// info is what others learn of the client.
+func (s *Session) info() *codec.ClientInfo {
+	info := &codec.ClientInfo{User: s.user, Client: s.clientID()}
+	if s.extra != nil {
+		info.ConnInfo = s.extra.info
+	}
+	return info
+}

@@ -1,0 +1,255 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stentor/codec"
+	"stentor/reactor/loop"
+	"stentor/server/hub"
+	"stentor/server/metrics"
+	"stentor/server/policy"
+)
+
+// Conn is all that a session knows of the pipe under it.
+type Conn interface {
+	// Send queues f and returns at once. False means that the peer is too slow; the pipe then ends itself.
+	Send(f *codec.Frame) bool
+	// Close sends what is queued, tells the peer why if the transport can, and ends the pipe.
+	Close(d codec.Disconnect)
+	// Arm has Expire called at a moment, replacing an earlier one; 0 takes it away.
+	Arm(at loop.Time)
+}
+
+// Session is one client. Its loop owns it.
+type Session struct {
+	node   *Node
+	conn   Conn
+	handle loop.Handle
+	id     [16]byte
+	user   string            // until connect, the user that an HTTP header named
+	subs   *hub.Subscription // all subscriptions, linked by Next
+	extra  *extra            // what few sessions have
+
+	// Deadlines; 0 is none.
+	ping loop.Time // to send the next ping
+	pong loop.Time // by which the pong must have come
+	end  loop.Time // to close: stale, expired, or done after a failed connect
+
+	subscriptions uint32
+	class         metrics.Class
+	form          codec.Form
+	state         state
+	pongGrace     bool
+}
+
+// extra is what few sessions have.
+type extra struct {
+	info     []byte      // connection info, attached to what the client publishes
+	expiries []subExpiry // of subscriptions with a limited life
+}
+
+type state uint8
+
+const (
+	fresh     state = iota // waits for connect
+	connected              // serves commands
+	failed                 // connect was answered with an error; input is ignored and the pipe ends soon
+	closed
+)
+
+// failedCloseDelay is how long a client has to leave by itself after connect was answered with an error.
+const failedCloseDelay = 5 * time.Second
+
+// repliesPerFrame is how many replies are joined into one frame.
+const repliesPerFrame = 16
+
+// New starts a session on the loop of h, which must be where it is called. headerUser is the user that a trusted HTTP header
+// named, or empty.
+func New(n *Node, c Conn, h loop.Handle, f codec.Form, headerUser string) *Session {
+	s := &Session{node: n, conn: c, handle: h, form: f, user: headerUser}
+	s.end = s.loop().Now().After(n.Settings.StaleCloseDelay)
+	s.arm()
+	return s
+}
+
+func (s *Session) loop() *loop.Loop       { return s.node.Loops[s.handle.Loop()] }
+func (s *Session) worker() *worker        { return &s.node.workers[s.handle.Loop()] }
+func (s *Session) policy() *policy.Policy { return s.node.policy.Load() }
+
+// clientID is the public id in its printed form.
+func (s *Session) clientID() string { return uuid.UUID(s.id).String() }
+
+// Receive takes one message of the transport: one or more delimited commands. They are decoded and handled one at a time, so
+// that those before a bad one have their effect and their replies.
+func (s *Session) Receive(msg []byte) {
+	w := s.begin()
+	if len(msg) == 0 {
+		s.close(codec.DisconnectBadRequest)
+		return
+	}
+	for len(msg) > 0 && (s.state == fresh || s.state == connected) {
+		rest, err := codec.DecodeCommand(s.form, msg, &w.command)
+		if err != nil {
+			s.node.Log.Info("client sent a malformed command", "user", s.user, "error", err)
+			s.close(codec.DisconnectBadRequest)
+			break
+		}
+		s.node.Metrics.Received(s.handle.Loop(), metrics.WebSocket, metrics.FrameOf(w.command.Method), len(msg)-len(rest))
+		msg = rest
+		s.handleCommand(&w.command)
+	}
+	s.flush()
+}
+
+// begin makes the loop's worker ready for this session. After a panic it may still hold the replies of another one.
+func (s *Session) begin() *worker {
+	w := s.worker()
+	w.out, w.replies = w.out[:codec.HeaderRoom], 0
+	return w
+}
+
+// handleCommand runs one command. A command that fails has two fates: it is answered, or the client is closed.
+func (s *Session) handleCommand(c *codec.Command) {
+	start := time.Now()
+	err := s.dispatch(c)
+	s.node.Metrics.Command(s.handle.Loop(), c.Method, time.Since(start))
+	if err == nil {
+		return
+	}
+	var answer *codec.Error
+	var end codec.Disconnect
+	switch {
+	case errors.As(err, &end):
+		s.close(end)
+	case errors.As(err, &answer):
+		s.node.Metrics.ReplyError(c.Method, answer.Code)
+		s.reply(&codec.Reply{ID: c.ID, Error: answer})
+	default:
+		s.node.Log.Error("command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
+		s.reply(&codec.Reply{ID: c.ID, Error: codec.ErrorInternal})
+	}
+	if c.Method == codec.MethodConnect && s.state == fresh {
+		s.fail()
+	}
+}
+
+func (s *Session) dispatch(c *codec.Command) error {
+	if c.ID == 0 && c.Method != codec.MethodSend {
+		return s.pongCame()
+	}
+	if s.state == fresh && c.Method != codec.MethodConnect {
+		return codec.DisconnectBadRequest
+	}
+	switch c.Method {
+	case codec.MethodConnect:
+		return s.connect(c.ID, &c.Connect)
+	case codec.MethodSubscribe:
+		return s.subscribe(c.ID, &c.Subscribe)
+	case codec.MethodUnsubscribe:
+		return s.unsubscribe(c.ID, &c.Unsubscribe)
+	case codec.MethodPublish:
+		return s.publish(c.ID, &c.Publish)
+	case codec.MethodRefresh:
+		return s.refresh(c.ID, &c.Refresh)
+	case codec.MethodSubRefresh:
+		return s.subRefresh(c.ID, &c.SubRefresh)
+	case codec.MethodPresence, codec.MethodPresenceStats, codec.MethodHistory, codec.MethodRPC:
+		return codec.ErrorNotAvailable
+	case codec.MethodSend:
+		return codec.DisconnectNotAvailable
+	default:
+		return codec.DisconnectBadRequest
+	}
+}
+
+// reply notes a reply; it is sent with those of the same message.
+func (s *Session) reply(r *codec.Reply) {
+	w := s.worker()
+	out, err := codec.AppendReply(w.out, s.form, r)
+	s.noted(out, err)
+}
+
+// push notes and sends a push.
+func (s *Session) push(p *codec.Push) {
+	w := s.worker()
+	out, err := codec.AppendPush(w.out, s.form, p)
+	s.noted(out, err)
+	s.flush()
+}
+
+func (s *Session) noted(out []byte, err error) {
+	if err != nil {
+		s.close(codec.DisconnectInappropriateProtocol)
+		return
+	}
+	w := s.worker()
+	w.out = out
+	if w.replies++; w.replies == repliesPerFrame {
+		s.flush()
+	}
+}
+
+// flush sends the replies that were noted.
+func (s *Session) flush() {
+	w := s.worker()
+	if len(w.out) == codec.HeaderRoom {
+		return
+	}
+	out := bytes.Clone(w.out)
+	w.out, w.replies = w.out[:codec.HeaderRoom], 0
+	if cap(w.out) > outKeptMax {
+		w.out = make([]byte, codec.HeaderRoom, 4<<10)
+	}
+	if s.state != closed {
+		s.conn.Send(codec.NewFrame(s.form, out))
+	}
+}
+
+// outKeptMax is the largest reply buffer, in bytes, that a loop keeps.
+const outKeptMax = 64 << 10
+
+// Send hands on a frame of a channel's fan-out.
+func (s *Session) Send(f *codec.Frame) { s.conn.Send(f) }
+
+// close ends the session and tells the client why.
+func (s *Session) close(d codec.Disconnect) {
+	if s.state == closed {
+		return
+	}
+	s.flush()
+	s.node.Metrics.Disconnect(d.Code)
+	s.leave()
+	s.conn.Close(d)
+}
+
+// fail ends a session whose connect was answered with an error: clients close by themselves then, and get time for it.
+func (s *Session) fail() {
+	s.state = failed
+	s.ping, s.pong, s.end = 0, 0, s.loop().Now().After(failedCloseDelay)
+	s.arm()
+}
+
+// Closed tells that the pipe has gone.
+func (s *Session) Closed() {
+	if s.state != closed {
+		s.leave()
+	}
+}
+
+// leave gives back all that the session holds.
+func (s *Session) leave() {
+	was := s.state
+	s.state = closed
+	for s.subs != nil {
+		s.drop(s.subs)
+	}
+	if was == connected {
+		s.node.clients.Add(-1)
+		s.node.Users.Release(s.user, s.handle)
+		s.node.Metrics.Left(s.handle.Loop(), s.class)
+	}
+}
