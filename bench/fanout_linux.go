@@ -110,20 +110,19 @@ func (r *fanoutRun) measure(ctx context.Context) (*FanoutReport, error) {
 
 func (r *fanoutRun) publish(ctx context.Context) error {
 	o := r.options
-	if o.Publications == 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, o.Duration)
-		defer stop()
-	}
+	l := limit{bursts: o.Publications, until: time.Now().Add(o.Duration)}
 	switch o.Pace {
 	case Rate:
-		return r.feed.onSchedule(ctx, o.PerSecond, o.Publications)
+		if o.Publications == 0 {
+			l.bursts = bursts(o.PerSecond, o.Duration)
+		}
+		return r.feed.onSchedule(ctx, o.PerSecond, l.bursts)
 	case Acked:
-		return r.feed.asAcknowledged(ctx, o.Publishers, o.Publications, false)
+		return r.feed.asAcknowledged(ctx, o.Publishers, l, false)
 	}
-	for n := 0; (o.Publications == 0 || n < o.Publications) && ctx.Err() == nil; n++ {
+	for n := 0; !l.passed(n); n++ {
 		if err := r.burst(ctx); err != nil {
-			return unlessOver(ctx, err)
+			return err
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stentor/bench/measure"
@@ -22,6 +23,7 @@ type feed struct {
 
 	mu      sync.Mutex
 	last    int // number of the newest publication
+	failed  int // publications in bursts that the API answered with an error
 	answers *measure.Latency
 	errors  map[string]int
 }
@@ -66,6 +68,7 @@ func (f *feed) send(ctx context.Context, due int64) error {
 	defer f.mu.Unlock()
 	if err != nil {
 		f.errors[publish.Kind(err)]++
+		f.failed += len(list)
 		return err
 	}
 	f.answers.Record(time.Duration(swarm.Monotonic() - due))
@@ -79,49 +82,63 @@ func (f *feed) sent() int {
 	return f.last
 }
 
-// onSchedule sends perSecond bursts a second until most of them are sent (0: no such limit) or ctx ends, which is no error.
+// accepted is how many of them the API took.
+func (f *feed) accepted() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last - f.failed
+}
+
+// onSchedule sends perSecond bursts a second, most of them in all.
 func (f *feed) onSchedule(ctx context.Context, perSecond float64, most int) error {
 	plan := measure.Every(swarm.Monotonic(), perSecond)
-	for n := int64(0); most == 0 || n < int64(most); n++ {
+	for n := range int64(most) {
 		due := plan.Due(n)
-		if pause(ctx, time.Duration(due-swarm.Monotonic())) != nil {
-			return nil
+		if err := pause(ctx, time.Duration(due-swarm.Monotonic())); err != nil {
+			return err
 		}
 		if err := f.send(ctx, due); err != nil {
-			return unlessOver(ctx, err)
+			return fmt.Errorf("publishing: %w", err)
 		}
 	}
 	return nil
 }
 
-// asAcknowledged sends from so many publishers at once, each as soon as the API has answered the burst before, until most bursts are
-// sent (0: no such limit) or ctx ends. With tolerant, errors of the API are counted only.
-func (f *feed) asAcknowledged(ctx context.Context, publishers, most int, tolerant bool) error {
+// bursts is how many bursts of a schedule fall into long, at least one.
+func bursts(perSecond float64, long time.Duration) int {
+	return max(1, int(perSecond*long.Seconds()+0.5))
+}
+
+// limit ends publishing that follows no schedule: after so many bursts, or, if that is 0, at a moment. What has been sent by then is
+// waited for: a request that is given up may have been obeyed or not.
+type limit struct {
+	bursts int
+	until  time.Time
+}
+
+func (l limit) passed(n int) bool {
+	if l.bursts > 0 {
+		return n >= l.bursts
+	}
+	return !time.Now().Before(l.until)
+}
+
+// asAcknowledged sends from so many publishers at once, each as soon as the API has answered the burst before, until the limit has
+// passed. With tolerant, errors of the API are counted only.
+func (f *feed) asAcknowledged(ctx context.Context, publishers int, l limit, tolerant bool) error {
 	errs := make([]error, publishers)
 	var all sync.WaitGroup
+	var next atomic.Int64
 	for p := range publishers {
-		share := 0
-		if most > 0 {
-			share = most*(p+1)/publishers - most*p/publishers
-		}
 		all.Go(func() {
-			for n := 0; (most == 0 || n < share) && ctx.Err() == nil; n++ {
-				err := f.send(ctx, swarm.Monotonic())
-				if err != nil && !tolerant {
-					errs[p] = unlessOver(ctx, err)
+			for !l.passed(int(next.Add(1)-1)) && ctx.Err() == nil {
+				if err := f.send(ctx, swarm.Monotonic()); err != nil && !tolerant {
+					errs[p] = fmt.Errorf("publishing: %w", err)
 					return
 				}
 			}
 		})
 	}
 	all.Wait()
-	return errors.Join(errs...)
-}
-
-// unlessOver is err, but nil if it comes from ctx having ended.
-func unlessOver(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("publishing: %w", err)
+	return errors.Join(append(errs, ctx.Err())...)
 }

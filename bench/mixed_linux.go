@@ -99,19 +99,16 @@ func (r *mixedRun) both(ctx context.Context) (subscribers, requesters swarm.Stat
 func (r *mixedRun) phase(ctx context.Context, p *MixedPhase, loud bool) error {
 	o := r.options
 	published := make(chan error, 1)
-	publishing, stop := context.WithTimeout(ctx, o.Phase)
-	defer stop()
 	go func() {
 		var err error
 		if loud {
-			err = r.feed.onSchedule(publishing, o.Fanout.PerSecond, 0)
+			err = r.feed.onSchedule(ctx, o.Fanout.PerSecond, bursts(o.Fanout.PerSecond, o.Phase))
 		}
 		published <- err
 	}()
 	if err := r.ask(ctx, o.Phase); err != nil {
 		return err
 	}
-	stop()
 	if err := <-published; err != nil {
 		return err
 	}
@@ -157,14 +154,13 @@ func (r *mixedRun) overload(ctx context.Context) error {
 		return err
 	}
 	start := time.Now()
-	publishing, stop := context.WithTimeout(ctx, o.Overload)
-	defer stop()
 	published := make(chan error, 1)
-	go func() { published <- f.asAcknowledged(publishing, o.Publishers, 0, true) }()
+	go func() {
+		published <- f.asAcknowledged(ctx, o.Publishers, limit{until: start.Add(o.Overload)}, true)
+	}()
 	if err := r.ask(ctx, o.Overload); err != nil {
 		return err
 	}
-	stop()
 	if err := <-published; err != nil {
 		return err
 	}
@@ -174,7 +170,7 @@ func (r *mixedRun) overload(ctx context.Context) error {
 		return err
 	}
 	// What is queued still arrives; an overloaded server may also have dropped some, so that this ends by its patience.
-	if _, err := r.fleet.Await(ctx, r.group, f.sent(), o.Fanout.Drain); err != nil {
+	if _, err := r.fleet.Await(ctx, r.group, f.accepted(), o.Fanout.Drain); err != nil {
 		return err
 	}
 	subscribers, requesters, err := r.both(ctx)

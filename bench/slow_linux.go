@@ -87,6 +87,9 @@ func (r *slowRun) round(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := pause(ctx, r.options.Pause); err != nil { // the server cleans up behind them before the next phase
+		return err
+	}
 	r.report.Rounds = append(r.report.Rounds, SlowRound{Without: without, Beside: beside, Live: st.Live})
 	r.report.SlowReturns += st.Reopened
 	if r.report.SlowCloses == nil {
@@ -101,7 +104,7 @@ func (r *slowRun) round(ctx context.Context) error {
 // healthy publishes to the healthy subscribers for one phase and reads their latencies.
 func (r *slowRun) healthy(ctx context.Context) (measure.Percentiles, error) {
 	o := r.options
-	if err := r.feed.onSchedule(ctx, o.Fanout.PerSecond, max(1, int(o.Phase.Seconds()*o.Fanout.PerSecond))); err != nil {
+	if err := r.feed.onSchedule(ctx, o.Fanout.PerSecond, bursts(o.Fanout.PerSecond, o.Phase)); err != nil {
 		return measure.Percentiles{}, err
 	}
 	if _, err := r.fleet.Await(ctx, r.group, r.feed.sent(), o.Fanout.Drain); err != nil {

@@ -23,7 +23,7 @@ func NewFrame(f Form, buf []byte) *Frame {
 	return frame
 }
 
-// JoinFrames makes one frame of the messages of several of the same form. It copies them.
+// JoinFrames makes one frame of the messages of one or more frames of the same form. It copies them, unless it is one.
 func JoinFrames(fs []*Frame) *Frame {
 	if len(fs) == 1 {
 		return fs[0]

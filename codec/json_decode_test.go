@@ -1,12 +1,14 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestDecodeCommandJSON(t *testing.T) {
@@ -280,8 +282,12 @@ func FuzzValidJSON(f *testing.F) {
 		f.Add([]byte(in))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if got, want := validJSON(data), json.Valid(data); got != want && strings.Count(string(data), "[")+strings.Count(string(data), "{") <= JSONDepthMax {
+		got, holds := validJSON(data)
+		if want := json.Valid(data); got != want && strings.Count(string(data), "[")+strings.Count(string(data), "{") <= JSONDepthMax {
 			t.Fatalf("valid %v, encoding/json %v", got, want)
+		}
+		if got && (holds&nonASCII != 0) != bytes.ContainsFunc(data, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			t.Fatalf("holds %b", holds)
 		}
 	})
 }

@@ -154,7 +154,7 @@ func (r *jsonReader) literal(literal string) {
 
 // skip takes any value.
 func (r *jsonReader) skip() {
-	end := scanValue(r.data, r.i)
+	end, _ := scanValue(r.data, r.i)
 	if end < 0 {
 		r.fail("invalid value")
 		return

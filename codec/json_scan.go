@@ -12,11 +12,19 @@ const JSONDepthMax = 1024
 // notFound is what the scan functions return instead of an index where the grammar of RFC 8259 is broken.
 const notFound = -1
 
-// validJSON tells whether b is one JSON value with nothing but white space around it. Strings may hold broken UTF-8.
-func validJSON(b []byte) bool {
-	i := scanValue(b, 0)
-	return i >= 0 && scanSpace(b, i) == len(b)
+// validJSON tells whether b is one JSON value with nothing but white space around it, and what its strings hold.
+func validJSON(b []byte) (ok bool, holds content) {
+	i, holds := scanValue(b, 0)
+	return i >= 0 && scanSpace(b, i) == len(b), holds
 }
+
+// content tells what strings hold besides ASCII that stands for itself.
+type content uint8
+
+const (
+	escapes  content = 1 << iota
+	nonASCII         // perhaps not UTF-8
+)
 
 // scanSpace returns the index of the first byte of b from i on that is not white space, or len(b).
 func scanSpace(b []byte, i int) int {
@@ -26,44 +34,39 @@ func scanSpace(b []byte, i int) int {
 	return i
 }
 
-// scanValue returns the index after the JSON value that begins at i or after white space there, or notFound. It keeps
-// what is open on a stack of bits, so that input cannot choose how much stack we use.
-func scanValue(b []byte, i int) int {
-	var objects [JSONDepthMax / 64]uint64 // one bit per depth: what is open there is an object
+// scanValue returns the index after the JSON value that begins at i or after white space there, and what its strings
+// hold; or notFound. It keeps what is open on a stack of bits, so that input cannot choose how much stack we use.
+func scanValue(b []byte, i int) (end int, holds content) {
+	var open brackets
+	var closer byte // of the innermost open array or object
 	depth := 0
 	for {
 		// Here a value must begin.
 		i = scanSpace(b, i)
-		if i == len(b) {
-			return notFound
+		if i >= len(b) {
+			return notFound, 0
 		}
+		var h content
 		switch c := b[i]; c {
+		case '"':
+			i, h = scanString(b, i+1)
 		case '{', '[':
 			if depth == JSONDepthMax {
-				return notFound
+				return notFound, 0
 			}
-			object := c == '{'
-			if object {
-				objects[depth/64] |= 1 << (depth % 64)
-			} else {
-				objects[depth/64] &^= 1 << (depth % 64)
-			}
+			closer = open.push(depth, c)
 			depth++
 			i = scanSpace(b, i+1)
-			if i < len(b) && b[i] == c+2 { // '}' is '{'+2, and ']' is '['+2
-				depth--
-				i++
+			if i < len(b) && b[i] == closer {
 				break
 			}
-			if object {
-				i = scanKey(b, i)
-				if i < 0 {
-					return notFound
+			if c == '{' {
+				if i, h = scanKey(b, i); i < 0 {
+					return notFound, 0
 				}
+				holds |= h
 			}
 			continue
-		case '"':
-			i, _ = scanString(b, i+1)
 		case 't':
 			i = scanLiteral(b, i, "true")
 		case 'f':
@@ -74,62 +77,76 @@ func scanValue(b []byte, i int) int {
 			i = scanNumber(b, i)
 		}
 		if i < 0 {
-			return notFound
+			return notFound, 0
 		}
-		// Here a value has ended: close what ends with it, until another value must begin.
-		if depth, i = scanEnds(b, i, depth, &objects); depth <= 0 || i < 0 {
-			return i
-		}
-	}
-}
-
-// scanEnds goes on after a value at the given depth: over closing brackets and over the comma (and key) before the next
-// value. It returns the depth there and the index of that value, or depth 0 and the index after the outermost value.
-func scanEnds(b []byte, i, depth int, objects *[JSONDepthMax / 64]uint64) (int, int) {
-	for depth > 0 {
-		i = scanSpace(b, i)
-		if i == len(b) {
-			return depth, notFound
-		}
-		object := objects[(depth-1)/64]>>((depth-1)%64)&1 == 1
-		switch c := b[i]; {
-		case c == ',' && object:
-			return depth, scanKey(b, scanSpace(b, i+1))
-		case c == ',':
-			return depth, i + 1
-		case c == '}' && object, c == ']' && !object:
-			depth--
+		holds |= h
+		// Here a value has ended: close what ends with it, until a comma says that another follows.
+		for {
+			if depth == 0 {
+				return i, holds
+			}
+			i = scanSpace(b, i)
+			if i >= len(b) {
+				return notFound, 0
+			}
+			c := b[i]
 			i++
-		default:
-			return depth, notFound
+			if c == ',' {
+				break
+			}
+			if c != closer {
+				return notFound, 0
+			}
+			depth--
+			closer = open.closer(depth)
+		}
+		if closer == '}' {
+			if i, h = scanKey(b, scanSpace(b, i)); i < 0 {
+				return notFound, 0
+			}
+			holds |= h
 		}
 	}
-	return 0, i
 }
 
-// scanKey returns the index after the string and the colon that begin at i, or notFound.
-func scanKey(b []byte, i int) int {
-	if i >= len(b) || b[i] != '"' {
-		return notFound
+// brackets remembers for each depth whether an object or an array is open there.
+type brackets [JSONDepthMax / 64]uint64
+
+// push notes what opens at depth and returns the bracket that closes it.
+func (o *brackets) push(depth int, bracket byte) (closer byte) {
+	bit := uint64(1) << (depth % 64)
+	if bracket == '{' {
+		o[depth/64%len(o)] |= bit
+		return '}'
 	}
-	i, _ = scanString(b, i+1)
+	o[depth/64%len(o)] &^= bit
+	return ']'
+}
+
+// closer returns the bracket that closes what is open below depth, if something is.
+func (o *brackets) closer(depth int) byte {
+	depth = max(depth-1, 0)
+	if o[depth/64%len(o)]>>(depth%64)&1 == 1 {
+		return '}'
+	}
+	return ']'
+}
+
+// scanKey returns the index after the string and the colon that begin at i, and what the string holds; or notFound.
+func scanKey(b []byte, i int) (end int, holds content) {
+	if i >= len(b) || b[i] != '"' {
+		return notFound, 0
+	}
+	i, holds = scanString(b, i+1)
 	if i < 0 {
-		return notFound
+		return notFound, 0
 	}
 	i = scanSpace(b, i)
-	if i == len(b) || b[i] != ':' {
-		return notFound
+	if i >= len(b) || b[i] != ':' {
+		return notFound, 0
 	}
-	return i + 1
+	return i + 1, holds
 }
-
-// content tells what a string holds besides ASCII that stands for itself.
-type content uint8
-
-const (
-	escapes  content = 1 << iota
-	nonASCII         // perhaps not UTF-8
-)
 
 const (
 	ones  = 0x0101010101010101
@@ -149,13 +166,11 @@ func special(w uint64) uint64 {
 // and what it holds; or notFound.
 func scanString(b []byte, i int) (end int, holds content) {
 	for {
-		for i+8 <= len(b) {
-			s := special(binary.LittleEndian.Uint64(b[i:]))
-			if s != 0 {
+		for ; len(b)-i >= 8; i += 8 {
+			if s := special(binary.LittleEndian.Uint64(b[i:])); s != 0 {
 				i += bits.TrailingZeros64(s) / 8
 				break
 			}
-			i += 8
 		}
 		if i >= len(b) {
 			return notFound, 0

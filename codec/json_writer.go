@@ -70,12 +70,13 @@ func (w *jsonWriter) raw(key string, v []byte) {
 	if len(v) == 0 {
 		return
 	}
-	if !validJSON(v) {
+	ok, holds := validJSON(v)
+	if !ok {
 		w.spoil = true
 		return
 	}
 	w.key(key)
-	w.buf = appendRaw(w.buf, v)
+	w.buf = appendRaw(w.buf, v, holds)
 }
 
 // bool writes a boolean unless it is false.
@@ -109,8 +110,8 @@ func (w *jsonWriter) int(key string, v int64) {
 // appendRaw appends a JSON value without its newlines, which are all white space: inside a string they would be escaped.
 // Broken UTF-8 becomes U+FFFD, because a ws client must fail on a text frame that is not UTF-8 (RFC 6455, section 8.1) and
 // one publisher could so throw out all subscribers of a channel.
-func appendRaw(dst, v []byte) []byte {
-	if !utf8.Valid(v) {
+func appendRaw(dst, v []byte, holds content) []byte {
+	if holds&nonASCII != 0 && !utf8.Valid(v) {
 		v = []byte(validText(string(v)))
 	}
 	for {

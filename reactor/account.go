@@ -45,12 +45,14 @@ func (a *account) unref(r ref) {
 	delete(a.frames, r.p)
 }
 
-// settle tells the total.
-func (a *account) settle() {
-	if a.bytes != a.told {
-		a.total.Add(a.bytes - a.told)
-		a.told = a.bytes
+// settle tells the total and returns it, 0 if this loop's share has not changed.
+func (a *account) settle() (total int64) {
+	if a.bytes == a.told {
+		return 0
 	}
+	total = a.total.Add(a.bytes - a.told)
+	a.told = a.bytes
+	return total
 }
 
 // bufferBytes estimates what gnet holds to buffer n bytes: its ring buffers grow from 1 KiB.

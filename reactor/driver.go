@@ -28,18 +28,23 @@ type driver struct {
 	gone    []*Conn // closed by gnet while their receiver may have been inside Write: Closed is still to come
 	head    Head    // reused
 	iov     [][]byte
-	said    Close // what closing says: a mass close says the same to everyone
-	saying  []byte
+	joined  []byte
+
+	writeBytes int // at once
+
+	said   Close // what closing says: a mass close says the same to everyone
+	saying []byte
 
 	slow    slowList
+	scales  scales
 	account account
 	queues  queues
 	holders map[*Conn]struct{} // conns with incomplete input
 	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
 
 	// Any goroutine looks at these.
-	busy                       busy
-	conns, slowConns, heaviest atomic.Int64
+	busy             busy
+	conns, slowConns atomic.Int64
 }
 
 func newDriver(r *Reactor, id int) (*driver, error) {
@@ -47,6 +52,9 @@ func newDriver(r *Reactor, id int) (*driver, error) {
 		reactor: r,
 		cfg:     &r.cfg,
 		stats:   &r.stats,
+
+		writeBytes: writeBytes(r.cfg.SendBufferBytes),
+
 		holders: map[*Conn]struct{}{},
 		carry:   map[*Conn][]byte{},
 	}
@@ -75,7 +83,9 @@ func (d *driver) enter() {
 func (d *driver) leave() {
 	if d.depth == 1 {
 		d.finishGone()
-		d.account.settle()
+		if d.account.settle() > d.cfg.QueueTotalBytesMax {
+			d.loop.Tick() // shed is for turns
+		}
 		if since := d.busy.end(); since != 0 {
 			d.stalled(since)
 		}

@@ -16,7 +16,9 @@ import (
 func TestViolations(t *testing.T) {
 	r := start(t, Config{}, upgradeTo(echo))
 	other := dialWS(t, r)
-	header := func(second byte, length ...byte) string { return "\x82" + string([]byte{second}) + string(length) + "\x01\x02\x03\x04" }
+	header := func(second byte, length ...byte) string {
+		return "\x82" + string([]byte{second}) + string(length) + "\x01\x02\x03\x04"
+	}
 	for _, c := range []struct {
 		name, raw string
 		code      uint16

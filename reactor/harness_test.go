@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -174,8 +173,10 @@ func dial(t testing.TB, r *Reactor) *client {
 	if err := conn.SetDeadline(time.Now().Add(waitMax)); err != nil {
 		t.Fatal(err)
 	}
-	return &client{conn, t, bufio.NewReader(conn)}
+	return &client{conn, t, newReader(conn)}
 }
+
+func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReader(conn) }
 
 const testKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -311,5 +312,3 @@ func onLoop(r *Reactor, id int, f func()) {
 type taker func()
 
 func (f taker) Take(*loop.Loop, any) { f() }
-
-var _ = fmt.Sprint

@@ -37,9 +37,6 @@ func (q *queue) push(r ref) {
 	q.bytes += int(r.size - r.consumed)
 }
 
-// iovecsMax keeps a writev(2) below the kernel's limit of 1,024.
-const iovecsMax = 256
-
 // gather appends the next bytes to iov, limit of them at most.
 func (q *queue) gather(iov [][]byte, limit int) [][]byte {
 	for _, r := range q.refs[q.head:] {
@@ -51,7 +48,7 @@ func (q *queue) gather(iov [][]byte, limit int) [][]byte {
 			break
 		}
 		iov = append(iov, b)
-		if limit -= len(b); limit == 0 || len(iov) == iovecsMax {
+		if limit -= len(b); limit == 0 {
 			break
 		}
 	}

@@ -61,8 +61,8 @@ type Reactor struct {
 	ready    chan struct{} // closed when all loops turn
 	stop     chan struct{} // closed by Stop
 	stopOnce sync.Once
-	done     chan struct{}  // closed when Run has returned
-	helpers  sync.WaitGroup // goroutines that Run waits for
+	done     chan struct{}         // closed when Run has returned
+	helpers  sync.WaitGroup        // goroutines that Run waits for
 	failed   atomic.Pointer[error] // why the start was given up
 	gnetLog  gnetLog
 
@@ -138,7 +138,7 @@ func (r *Reactor) Run() error {
 	case r.failed.Load() != nil:
 		return fmt.Errorf("reactor: start: %w", *r.failed.Load())
 	case !asked:
-		return fmt.Errorf("reactor: gnet stopped by itself: %s", r.gnetLog.lastError())
+		return fmt.Errorf("reactor: gnet stopped by itself: %s", r.gnetLog.lastErrors())
 	}
 	return nil
 }

@@ -18,7 +18,6 @@ type slowList struct {
 	next   int           // where an unfinished sweep goes on
 	at     time.Duration // reactor time of the last finished one
 	timer  *time.Timer   // rings for the next one
-	shedAt time.Duration
 }
 
 func (s *slowList) init(d *driver) { s.driver = d }
@@ -93,120 +92,11 @@ func (s *slowList) remove(i int) {
 
 func (d *driver) sweepConn(c *Conn) {
 	defer d.survive(c, "sweep")
-	if c.gc.OutboundBuffered() == 0 && c.pending() {
+	for given := 0; given < writeBytesMax && c.gc.OutboundBuffered() == 0 && c.pending(); given += d.writeBytes {
 		if c.writeOnce(); c.state == stateDead {
 			return
 		}
 	}
 	c.judge()
 	c.settled()
-}
-
-// hold keeps the account of incomplete input.
-func (c *Conn) hold(bytes int) {
-	d := c.driver
-	bytes = bufferBytes(bytes)
-	if bytes == int(c.held) {
-		return
-	}
-	d.account.add(bytes - int(c.held))
-	c.held = uint32(bytes)
-	if bytes > 0 {
-		d.holders[c] = struct{}{}
-	} else {
-		delete(d.holders, c)
-	}
-}
-
-// weight is the memory that ending c would give back at the most.
-func (c *Conn) weight() int { return c.owed() + int(c.held) }
-
-// victim is a conn and its weight when it was looked at.
-type victim struct {
-	c      *Conn
-	weight int
-}
-
-// shed ends conns, the heaviest first, while all loops together hold more than Config.QueueTotalBytesMax. An open conn is
-// closed with Config.Slow, which drops its queue; one that is closing already is hung up on, which frees gnet's copies too. A
-// loop whose heaviest conn is much lighter than another loop's leaves the next step to that one.
-func (d *driver) shed() {
-	r := d.reactor
-	if r.owed.Load() <= d.cfg.QueueTotalBytesMax {
-		return
-	}
-	_, now := r.clock.Read()
-	if now-d.slow.shedAt < sweepPeriod {
-		return // the timer or the ticker will ring again
-	}
-	d.slow.shedAt = now
-	enough := d.cfg.QueueTotalBytesMax - d.cfg.QueueTotalBytesMax/16
-	victims := d.victims()
-	for len(victims) > 0 && r.owed.Load() > enough {
-		d.heaviest.Store(int64(victims[0].weight))
-		if other := r.heavier(d); other != nil {
-			other.loop.Tick()
-			return
-		}
-		if c := victims[0].c; c.state == stateOpen {
-			d.stats.shed.Add(1)
-			c.failSlow()
-			victims[0].weight = c.weight()
-		} else {
-			c.hangUp()
-			last := len(victims) - 1
-			victims[0] = victims[last]
-			victims = victims[:last]
-		}
-		sink(victims, 0)
-		d.account.settle()
-	}
-	d.heaviest.Store(0)
-}
-
-// heavier finds a driver whose heaviest conn weighs more than twice as much as d's.
-func (r *Reactor) heavier(d *driver) *driver {
-	for _, other := range r.drivers {
-		if other != d && other.heaviest.Load() > 2*d.heaviest.Load() {
-			return other
-		}
-	}
-	return nil
-}
-
-// victims makes a heap of the conns that hold memory, the heaviest on top.
-func (d *driver) victims() []victim {
-	all := make([]victim, 0, len(d.slow.conns)+len(d.holders))
-	for _, c := range d.slow.conns {
-		if c.state != stateDead {
-			all = append(all, victim{c, c.weight()})
-		}
-	}
-	for c := range d.holders {
-		if c.flags&flagListed == 0 {
-			all = append(all, victim{c, c.weight()})
-		}
-	}
-	for i := len(all)/2 - 1; i >= 0; i-- {
-		sink(all, i)
-	}
-	return all
-}
-
-// sink restores the heap below i.
-func sink(heap []victim, i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(heap) {
-			return
-		}
-		if child+1 < len(heap) && heap[child+1].weight > heap[child].weight {
-			child++
-		}
-		if heap[i].weight >= heap[child].weight {
-			return
-		}
-		heap[i], heap[child] = heap[child], heap[i]
-		i = child
-	}
 }

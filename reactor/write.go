@@ -6,8 +6,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeBytesMax is how much gnet is given at once. What the socket does not take of it is copied, per conn.
-const writeBytesMax = 64 << 10
+// writeBytesMin and writeBytesMax bound how much gnet is given at once: in between it is what the socket buffers, if that is
+// known. What the socket does not take is copied, for each conn.
+const (
+	writeBytesMin = 16 << 10
+	writeBytesMax = 64 << 10
+)
+
+// iovecsMax is how many frames go into one writev(2); beyond that x/sys allocates, and copying them together costs less.
+const iovecsMax = 8
+
+func writeBytes(sendBuffer int) int {
+	if sendBuffer == 0 {
+		return writeBytesMax
+	}
+	return min(max(sendBuffer, writeBytesMin), writeBytesMax)
+}
 
 // Write queues b, a whole ws frame. The bytes are shared: they must never change, and the conn refers to them until the socket
 // has taken them. All that is queued in a turn of the loop goes out in one write at its end.
@@ -116,9 +130,9 @@ func (c *Conn) pending() bool {
 	return c.first != nil || c.queue != nil && (!c.queue.empty() || c.queue.pong != nil)
 }
 
-// writeOnce gives gnet writeBytesMax at most, in one system call.
+// writeOnce gives gnet driver.writeBytes at most, in one system call.
 func (c *Conn) writeOnce() {
-	if c.first != nil && c.firstBytes <= writeBytesMax {
+	if c.first != nil && int(c.firstBytes) <= c.driver.writeBytes {
 		b := unsafe.Slice(c.first, c.firstBytes)
 		c.first, c.firstBytes = nil, 0
 		_, _ = c.gc.Write(b) // on an error gnet closes the conn before it returns
@@ -131,17 +145,24 @@ func (c *Conn) writeOnce() {
 		_, _ = c.gc.Write(b)
 		return
 	}
-	iov := q.gather(d.iov[:0], writeBytesMax)
+	iov := q.gather(d.iov[:0], d.writeBytes)
 	d.iov = iov
 	n := 0
 	for _, b := range iov {
 		n += len(b)
 	}
 	q.consume(n, c.queueAccount())
-	if len(iov) == 1 {
+	switch {
+	case len(iov) == 1:
 		_, _ = c.gc.Write(iov[0])
-	} else {
+	case len(iov) <= iovecsMax:
 		_, _ = c.gc.Writev(iov)
+	default:
+		d.joined = d.joined[:0]
+		for _, b := range iov {
+			d.joined = append(d.joined, b...)
+		}
+		_, _ = c.gc.Write(d.joined)
 	}
 	clear(iov)
 }

@@ -7,6 +7,6 @@ time=${1:-60s}
 go list ./... | while read -r package; do
 	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
 		echo "== $package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+		go test -run "^$" -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 50x "$package"
 	done
 done

@@ -22,7 +22,6 @@ type Swarm struct {
 
 	groups  []*group // by number; nil: closed
 	buf     []byte
-	scratch []byte           // a frame being written
 	halves  map[place][]byte // what came of a message that is not whole yet
 	unsent  map[place][]byte // what a full socket did not take
 	waits   []wait           // callers of Await

@@ -54,8 +54,9 @@ type Config struct {
 	Node     Node
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
-	// PublicationBytesMax bounds a publication; 0 is the constant of that name.
-	PublicationBytesMax int
+	// QueueBytesMax is what a connection may have queued; 0 is 1 MiB. It bounds publications: a larger one would not arrive but
+	// disconnect every subscriber as slow.
+	QueueBytesMax int
 }
 
 // API is the server API. Any goroutine may use it.
@@ -64,17 +65,21 @@ type API struct {
 	counts  *metrics.API
 	rules   atomic.Pointer[channel.Rules]
 	helpers chan struct{} // one place for each goroutine that helps
+
+	publicationBytesMax int
 }
 
-// New makes an API over what cfg names. All fields but PublicationBytesMax are needed.
+// New makes an API over what cfg names. All fields but QueueBytesMax are needed.
 func New(cfg Config, rules *channel.Rules) *API {
-	if cfg.PublicationBytesMax == 0 {
-		cfg.PublicationBytesMax = PublicationBytesMax
+	if cfg.QueueBytesMax <= 0 {
+		cfg.QueueBytesMax = 1 << 20
 	}
 	a := &API{
 		cfg:     cfg,
 		counts:  cfg.Metrics.API(cfg.Protocol, metricNames()),
 		helpers: make(chan struct{}, HelpersMax),
+
+		publicationBytesMax: cfg.QueueBytesMax - cfg.QueueBytesMax/publicationRoom,
 	}
 	a.rules.Store(rules)
 	return a

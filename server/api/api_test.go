@@ -218,6 +218,25 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+func TestCutObject(t *testing.T) {
+	for _, tt := range []struct{ text, object, rest string }{
+		{`{}`, `{}`, ``},
+		{` {"a":{"b":"}\"{"}} {}`, `{"a":{"b":"}\"{"}}`, ` {}`},
+		{`{}{`, `{}`, `{`},
+		{`{"a":[}]}`, `{"a":[}`, `]}`}, // what is in an object is the decoder's affair
+		{`{"a`, `{"a`, ``},
+		{`{"a\`, `{"a\`, ``},
+		{`[]{}`, `[]{}`, ``},
+		{`}`, `}`, ``},
+		{" \n", ``, ``},
+	} {
+		object, rest := cutObject(tt.text)
+		if object != tt.object || rest != tt.rest {
+			t.Errorf("%q was cut into %q and %q", tt.text, object, rest)
+		}
+	}
+}
+
 func checkJSON(t *testing.T, text string) {
 	t.Helper()
 	if !json.Valid([]byte(text)) {
@@ -253,6 +272,7 @@ func FuzzAPIBody(f *testing.F) {
 		checkAnswer(t, got)
 		if got.Code == 200 {
 			checkJSON(t, got.Body.String())
+			checkJSON(t, strings.ToValidUTF8(body, "\ufffd"))
 		}
 		for _, p := range k.kept {
 			if !strings.Contains(strings.ToLower(body), "b64") && (!json.Valid(p.Data) || !utf8.Valid(p.Data)) {

@@ -26,7 +26,7 @@ const (
 )
 
 func TestMethods(t *testing.T) {
-	big := strings.Repeat("x", PublicationBytesMax)
+	big := strings.Repeat("x", 960<<10)
 	for _, tt := range []struct {
 		name, path, body string
 		status           int
@@ -62,6 +62,7 @@ func TestMethods(t *testing.T) {
 		{"format json violated", "publish", `{"channel":"json:1","b64data":"AA=="}`, 200, badRequest, ""},
 		{"format json_object violated", "publish", `{"channel":"object:1","data":[1]}`, 200, badRequest, ""},
 		{"too large", "publish", `{"channel":"news","data":"` + big + `"}`, 200, badRequest, ""},
+		{"just not too large", "publish", `{"channel":"news","data":"` + big[len(`news""`):] + `"}`, 200, done, `publish news "` + big[len(`news""`):] + `"`},
 		{"large tags count", "publish", `{"channel":"news","data":1,"tags":{"a":"` + big + `"}}`, 200, badRequest, ""},
 		{"bytes that are not UTF-8", "publish", "{\"channel\":\"news\",\"data\":\"\xff\"}", 200, done, "publish news \"\ufffd\""},
 

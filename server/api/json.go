@@ -13,10 +13,8 @@ import (
 	"github.com/bytedance/sonic/encoder"
 )
 
-// How bodies are decoded. Strings and raw JSON are copied, for publications outlive the body's buffer. Strings are validated: a
+// jsonAPI decodes bodies. Strings and raw JSON are copied, for publications outlive the body's buffer. Strings are validated: a
 // control character in raw data would break the framing of every subscriber.
-const decodeOptions = decoder.OptionCopyString | decoder.OptionValidateString
-
 var jsonAPI = sonic.Config{CopyString: true, ValidateString: true}.Froze()
 
 // decode decodes one JSON text into v, without keeping any of it. Unknown keys are ignored; of equal keys the last one counts.
@@ -25,35 +23,49 @@ func decode(text string, v any) error {
 	if text == "" {
 		return io.EOF
 	}
-	return jsonAPI.UnmarshalFromString(validUTF8(text), v)
-}
-
-func validUTF8(text string) string {
-	if utf8.ValidString(text) {
-		return text
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\ufffd")
 	}
-	return strings.ToValidUTF8(text, "\ufffd")
+	return jsonAPI.UnmarshalFromString(text, v)
 }
 
-// texts reads JSON texts that follow each other, with or without white space in between.
-type texts struct {
-	all string
-	d   *decoder.Decoder
-}
-
-func newTexts(all string) *texts {
-	t := &texts{all: validUTF8(all)}
-	t.d = decoder.NewDecoder(t.all)
-	t.d.SetOptions(decodeOptions)
-	return t
-}
-
-// next decodes the next text into v; io.EOF says that there is none.
-func (t *texts) next(v any) error {
-	if strings.TrimLeft(t.all[t.d.Pos():], " \t\r\n") == "" {
-		return io.EOF
+// cutObject cuts the first JSON object off text, of objects that follow each other with or without white space in between. It
+// only looks for where the object ends, so that each byte is decoded once (the library's decoder looks at all that is left for
+// each text). A text that begins with something else, or does not end, is returned whole.
+func cutObject(text string) (object, rest string) {
+	text = strings.TrimLeft(text, " \t\r\n")
+	if !strings.HasPrefix(text, "{") {
+		return text, ""
 	}
-	return t.d.Decode(v)
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			if i = stringEnd(text, i+1); i < 0 {
+				return text, ""
+			}
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return text[:i+1], text[i+1:]
+			}
+		}
+	}
+	return text, ""
+}
+
+// stringEnd is the index of the quote that ends the string which begins at from, or -1.
+func stringEnd(text string, from int) int {
+	for i := from; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return -1
 }
 
 // textError is a decoding error of our own, which can be shown as it is.

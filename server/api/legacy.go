@@ -68,24 +68,25 @@ func (h *HTTP) serveLegacy(w http.ResponseWriter, r *http.Request, text string) 
 	write(w, http.StatusOK, *out)
 }
 
-func decodeLegacy(text string) ([]legacyCommand, error) {
+func decodeLegacy(text string) (commands []legacyCommand, err error) {
 	if text == "" {
 		return nil, io.EOF
 	}
-	var commands []legacyCommand
-	t := newTexts(text)
-	for {
-		var c legacyCommand
-		switch err := t.next(&c); {
-		case err == io.EOF:
-			return commands, nil
-		case err != nil:
-			return nil, err
-		case len(commands) == CommandsMax:
+	for text != "" {
+		var object string
+		if object, text = cutObject(text); object == "" {
+			break // white space at the end
+		}
+		if len(commands) == CommandsMax {
 			return nil, textError("too many commands")
+		}
+		var c legacyCommand
+		if err := decode(object, &c); err != nil {
+			return nil, err
 		}
 		commands = append(commands, c)
 	}
+	return commands, nil
 }
 
 // appendLegacy runs one command and appends its reply. Bad params are the command's own fault, not the request's.

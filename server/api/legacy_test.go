@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -124,12 +126,32 @@ func FuzzLegacy(f *testing.F) {
 		got := post(h, "/api", body)
 		checkAnswer(t, got)
 		if got.Code == 200 && got.Body.Len() > 0 {
-			for reply := range strings.SplitSeq(got.Body.String(), "\n") {
+			replies := strings.Split(got.Body.String(), "\n")
+			for _, reply := range replies {
 				checkJSON(t, reply)
+			}
+			if n := countTexts(t, body); n != len(replies) {
+				t.Fatalf("%d replies for %d commands", len(replies), n)
 			}
 		}
 		checkPublished(t, w)
 	})
+}
+
+// countTexts counts the JSON texts of a body with the decoder of the standard library.
+func countTexts(t *testing.T, body string) (n int) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(strings.ToValidUTF8(body, "\ufffd")))
+	for {
+		var text json.RawMessage
+		switch err := d.Decode(&text); {
+		case err == io.EOF:
+			return n
+		case err != nil:
+			t.Fatalf("accepted, although the standard library says %v", err)
+		}
+		n++
+	}
 }
 
 func checkAnswer(t *testing.T, got *httptest.ResponseRecorder) {

@@ -4,12 +4,9 @@ package api
 const (
 	// BodyBytesMax is the largest HTTP body; larger ones get status 413.
 	BodyBytesMax = 32 << 20
-	// PublicationBytesMax is the largest publication unless Config says otherwise: data, channel, tags and keys together. It
-	// stays below what a connection may have queued (1 MiB), with room for the envelope: anything larger would not arrive but
-	// disconnect every subscriber as slow. Larger ones get error 107.
-	PublicationBytesMax = 1<<20 - PublicationRoom
-	// PublicationRoom is what to take off the queue limit of a connection to get Config.PublicationBytesMax.
-	PublicationRoom = 64 << 10
+	// publicationRoom is the part of a connection's queue, one in so many bytes, that a publication leaves for its envelope. Data,
+	// channel, tags and keys together may take the rest: 960 KiB of 1 MiB. Larger ones get error 107.
+	publicationRoom = 16
 	// BroadcastChannelsMax is how many channels one broadcast reaches; more get error 107.
 	BroadcastChannelsMax = 100_000
 	// CommandsMax is how many commands one batch, or one legacy request, has; more get error 107, or status 400.

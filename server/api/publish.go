@@ -55,8 +55,8 @@ func (a *API) publish(ctx context.Context, m int, ch channel.Channel, msg *Messa
 	if ch.Options.CheckData(data) != nil {
 		return a.bad(m, "the data is not in the channel's publication_data_format", "channel", ch.Name)
 	}
-	if size := msg.size() + len(ch.Name) + len(data); size > a.cfg.PublicationBytesMax {
-		return a.bad(m, "the publication is too large", "channel", ch.Name, "bytes", size, "limit", a.cfg.PublicationBytesMax)
+	if size := msg.size() + len(ch.Name) + len(data); size > a.publicationBytesMax {
+		return a.bad(m, "the publication is too large", "channel", ch.Name, "bytes", size, "limit", a.publicationBytesMax)
 	}
 	p := &codec.Publication{Data: data, Tags: msg.Tags}
 	got, err := a.cfg.Broker.Publish(ctx, ch.Name, p, msg.options(ch.Options))

@@ -1,10 +1,13 @@
 package auth
 
 import (
+	"encoding/base64"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"stentor/server/config"
 )
@@ -267,6 +270,24 @@ func TestUserIDClaim(t *testing.T) {
 	v = verifier(t, config.Token{HMACSecretKey: secret, UserIDClaim: "iss", Issuer: "app"}, false)
 	if c, err := v.Connect(hs256(t, `{"iss":"app"}`), now); err != nil || c.User != "app" {
 		t.Errorf("iss as the user: %+v, %v", c, err)
+	}
+}
+
+// Claims are decoded only when they are signed, and may be bad all the same.
+func TestClaimsNotBase64(t *testing.T) {
+	signed := "eyJhbGciOiJIUzI1NiJ9.!"
+	signature, err := jwt.SigningMethodHS256.Sign(signed, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+	v := verifier(t, config.Token{HMACSecretKey: secret}, false)
+	_, err = v.Connect(token, now)
+	check(t, err, ErrInvalid, "claims are not base64url")
+	_, err = v.Subscribe(token, now)
+	check(t, err, ErrInvalid, "claims are not base64url")
+	if IsExpired(err) {
+		t.Error("counts as expired")
 	}
 }
 

@@ -93,6 +93,7 @@ func TestSignature(t *testing.T) {
 		{"None", hmac, encode(t, `{"alg":"None"}`, claims, nil, nil), ErrInvalid, "never accepted"},
 		{"nOnE, signed", hmac, encode(t, `{"alg":"nOnE"}`, claims, jwt.SigningMethodHS256, []byte(secret)), ErrInvalid, "never accepted"},
 		{"none without any key", config.Token{}, encode(t, `{"alg":"none"}`, claims, nil, nil), ErrInvalid, "never accepted"},
+		{"long alg", hmac, encode(t, `{"alg":"`+strings.Repeat("x", 200)+`"}`, claims, nil, nil), ErrInvalid, strings.Repeat("x", 64) + "…"},
 		{"empty alg", hmac, encode(t, `{"alg":""}`, claims, nil, nil), ErrInvalid, "unknown algorithm"},
 
 		{"no signature", hmac, head + "." + body + ".", ErrInvalid, "does not match"},

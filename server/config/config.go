@@ -55,7 +55,7 @@ type Config struct {
 
 // Log says how much is logged and where to.
 type Log struct {
-	Level string `json:"level" default:"info" enum:"none|trace|debug|info|warn|error|fatal" desc:"least severe messages to log"`
+	Level string `json:"level" default:"info" enum:"none|trace|debug|info|warn|error|fatal" desc:"least severe messages to log: none, trace, debug, info, warn, error, fatal"`
 	File  string `json:"file" desc:"append JSON log to a file in place of the terminal"`
 }
 

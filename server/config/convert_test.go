@@ -86,10 +86,11 @@ func TestConversions(t *testing.T) {
 			}, "[Cookie] map[A:b] true true"},
 		{"named proxies", `{"granular_proxy_mode": true, "connect_proxy_name": "p1", "refresh_proxy_name": "p1",
 			"proxies": [{"name": "p1", "endpoint": "http://x", "static_http_headers": {"A": "b"}}],
-			"namespaces": [{"name": "nn", "subscribe_proxy_name": "p1"}]}`,
+			"publish_proxy_name": "p1", "namespaces": [{"name": "nn", "subscribe_proxy_name": "p1"}]}`,
 			func(c *Config) any {
-				return show(c.Client.Proxy.Connect.Enabled, c.Client.Proxy.Connect.HTTP.StaticHeaders, c.Client.Proxy.Refresh.Endpoint, c.Channel.Namespaces[0].SubscribeProxyEnabled)
-			}, "true map[A:b] http://x true"},
+				return show(c.Client.Proxy.Connect.Enabled, c.Client.Proxy.Connect.HTTP.StaticHeaders, c.Client.Proxy.Refresh.Endpoint, c.Channel.Namespaces[0].SubscribeProxyEnabled,
+					c.Channel.WithoutNamespace.PublishProxyEnabled, c.Channel.WithoutNamespace.SubscribeProxyEnabled)
+			}, "true map[A:b] http://x true true false"},
 		{"proxies of a namespace", `{"proxy_publish_endpoint": "http://x", "namespaces": [{"name": "nn", "proxy_publish": true}], "proxy_sub_refresh": true, "proxy_sub_refresh_endpoint": "http://y"}`,
 			func(c *Config) any {
 				return show(c.Channel.Namespaces[0].PublishProxyEnabled, c.Channel.WithoutNamespace.SubRefreshProxyEnabled)
@@ -134,7 +135,7 @@ func TestOldNameWarnings(t *testing.T) {
 		{`{"api_key": "old", "http_api": {"key": "new"}}`, "old option name api_key: it is http_api.key now; both are given; the new name holds"},
 		{`{"sockjs": true}`, "old option name sockjs: SockJS was removed in version 6; current SDKs fall back to HTTP streaming or SSE"},
 		{`{"tarantool_mode": "x"}`, "old option name tarantool_mode: the Tarantool engine was removed in version 6; use engine.type memory or redis"},
-		{`{"granular_proxy_mode": true}`, "old option name granular_proxy_mode: is always on since version 6"},
+		{`{"granular_proxy_mode": true}`, "old option name granular_proxy_mode: named proxies are always possible since version 6"},
 		{`{"namespaces": [{"name": "nn", "publish": true}]}`, "old option name channel.namespaces[nn].publish: read as channel.namespaces[nn].allow_publish_for_client; please rename it"},
 	} {
 		_, warnings := given{file: tt.file}.mustLoad(t)

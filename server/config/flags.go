@@ -115,7 +115,11 @@ func BindFlags(fs *pflag.FlagSet) {
 		if n.def != "" {
 			n.parse(def, n.def)
 		}
-		added := fs.VarPF(&flagValue{n: n, text: n.text(def)}, f.Path, f.Short, n.desc)
+		usage := n.desc
+		if featureOf(f.Path) >= 0 {
+			usage += " [not built yet]"
+		}
+		added := fs.VarPF(&flagValue{n: n, text: n.text(def)}, f.Path, f.Short, usage)
 		if n.kind == kindBool {
 			added.NoOptDefVal = "true"
 		}

@@ -32,7 +32,7 @@ type HTTP3 struct {
 
 // TLSConfig is one block that tells how to speak TLS.
 type TLSConfig struct {
-	Enabled            bool    `json:"enabled" desc:"turn on"`
+	Enabled            bool    `json:"enabled" desc:"speak TLS"`
 	CertPEM            PEMData `json:"cert_pem" desc:"certificate"`
 	KeyPEM             PEMData `json:"key_pem" secret:"true" desc:"private key"`
 	ServerCAPEM        PEMData `json:"server_ca_pem" desc:"CA to verify a server (client role)"`
@@ -43,7 +43,7 @@ type TLSConfig struct {
 
 // HTTPAPI is the server API over HTTP.
 type HTTPAPI struct {
-	Disabled      bool   `json:"disabled" desc:"turn off HTTP API"`
+	Disabled      bool   `json:"disabled" desc:"do not serve the HTTP API"`
 	HandlerPrefix string `json:"handler_prefix" default:"/api" desc:"path"`
 	Key           string `json:"key" secret:"true" desc:"API key; empty = all calls 401"`
 	ErrorMode     string `json:"error_mode" enum:"|transport" desc:"transport: errors are told by HTTP or gRPC status"`
@@ -53,7 +53,7 @@ type HTTPAPI struct {
 
 // GRPCAPI is the server API over gRPC.
 type GRPCAPI struct {
-	Enabled               bool      `json:"enabled" desc:"turn on"`
+	Enabled               bool      `json:"enabled" desc:"serve the gRPC API"`
 	ErrorMode             string    `json:"error_mode" enum:"|transport" desc:"transport: errors are told by HTTP or gRPC status"`
 	Address               string    `json:"address" desc:"bind host"`
 	Port                  int       `json:"port" default:"10000" max:"65535" desc:"bind port"`

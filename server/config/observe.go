@@ -2,19 +2,19 @@ package config
 
 // Admin is the web panel.
 type Admin struct {
-	Enabled         bool   `json:"enabled" desc:"turn on"`
+	Enabled         bool   `json:"enabled" desc:"serve the admin panel"`
 	HandlerPrefix   string `json:"handler_prefix" desc:"prefix of UI and admin endpoints"`
 	Password        string `json:"password" secret:"true" desc:"login password (required unless insecure)"`
 	Secret          string `json:"secret" secret:"true" desc:"token signing secret (required unless insecure)"`
-	Insecure        bool   `json:"insecure" desc:"no login"`
+	Insecure        bool   `json:"insecure" desc:"no login; only for development"`
 	WebPath         string `json:"web_path" desc:"serve another UI directory"`
 	WebProxyAddress string `json:"web_proxy_address" desc:"proxy UI from another address"`
-	External        bool   `json:"external" desc:"serve on external port"`
+	External        bool   `json:"external" desc:"serve the admin panel on the external port when there is an internal one"`
 }
 
 // Prometheus is the metrics endpoint.
 type Prometheus struct {
-	Enabled                        bool   `json:"enabled" desc:"turn on"`
+	Enabled                        bool   `json:"enabled" desc:"serve metrics"`
 	HandlerPrefix                  string `json:"handler_prefix" default:"/metrics" desc:"path"`
 	InstrumentHTTPHandlers         bool   `json:"instrument_http_handlers" desc:"count HTTP requests per path"`
 	RecoveredPublicationsHistogram bool   `json:"recovered_publications_histogram" desc:"histogram of recovered counts"`
@@ -23,25 +23,25 @@ type Prometheus struct {
 
 // Health is the health endpoint.
 type Health struct {
-	Enabled       bool   `json:"enabled" desc:"turn on"`
+	Enabled       bool   `json:"enabled" desc:"serve a health check"`
 	HandlerPrefix string `json:"handler_prefix" default:"/health" desc:"path"`
 }
 
 // Swagger is the API description endpoint.
 type Swagger struct {
-	Enabled       bool   `json:"enabled" desc:"turn on"`
+	Enabled       bool   `json:"enabled" desc:"serve the description of the HTTP API"`
 	HandlerPrefix string `json:"handler_prefix" default:"/swagger" desc:"path"`
 }
 
 // Debug is the pprof endpoint.
 type Debug struct {
-	Enabled       bool   `json:"enabled" desc:"pprof on"`
+	Enabled       bool   `json:"enabled" desc:"serve Go profiles (pprof)"`
 	HandlerPrefix string `json:"handler_prefix" default:"/debug/pprof" desc:"path"`
 }
 
 // Init is the endpoint that answers {} before a client connects.
 type Init struct {
-	Enabled       bool   `json:"enabled" desc:"GET → {}, for cookie/affinity set-up before connecting"`
+	Enabled       bool   `json:"enabled" desc:"serve an endpoint that answers {} (sets cookies before a client connects)"`
 	HandlerPrefix string `json:"handler_prefix" default:"/connection/init" desc:"path"`
 }
 

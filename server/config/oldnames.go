@@ -320,6 +320,7 @@ var proxyBlocks = []string{
 
 // removedNames are the options of features that version 6 has no more, and why they do nothing.
 var removedNames = []oldName{
+	{"granular_proxy_mode", "named proxies are always possible since version 6"},
 	{"tarantool_address", tarantoolGone},
 	{"tarantool_mode", tarantoolGone},
 	{"tarantool_user", tarantoolGone},

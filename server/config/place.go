@@ -8,13 +8,10 @@ import (
 
 // translateFile moves the old names of a file's tree to their new places.
 func (l *loader) translateFile(tree map[string]any) {
+	granular := isTrue(tree["granular_proxy_mode"])
 	take := func(old string) (any, bool) { return takeOld(tree, old) }
 	proxies := func(name string) map[string]any { return elementNamed(tree["proxies"], name) }
-	granular, _ := take("granular_proxy_mode")
-	if granular != nil {
-		l.warnOld("granular_proxy_mode", "", "is always on since version 6")
-	}
-	translateProxies(l, tree["proxies"])
+	l.translateItems(root().find("proxies"), "proxies", tree["proxies"]) // before they are copied
 	l.place(tree, "", moves(take, proxies))
 	for _, n := range removedNames {
 		if _, ok := take(n.old); ok {
@@ -22,18 +19,18 @@ func (l *loader) translateFile(tree map[string]any) {
 		}
 	}
 	for _, path := range []string{"channel.namespaces", "rpc.namespaces", "consumers"} {
-		items := dig(tree, path)
-		if isTrue(granular) && path == "channel.namespaces" {
-			enableNamedProxies(items)
-		}
-		l.translateItems(root().find(path), path, items)
+		l.translateItems(root().find(path), path, dig(tree, path))
 	}
-	if options, ok := dig(tree, "channel.without_namespace").(map[string]any); ok {
-		l.place(options, "channel.without_namespace", optionMoves(func(old string) (any, bool) { return takeOld(options, old) }))
+	options, ok := dig(tree, "channel.without_namespace").(map[string]any)
+	if ok {
+		below := func(old string) (any, bool) { return takeOld(options, old) }
+		l.place(options, "channel.without_namespace", optionMoves(below))
+	}
+	if granular {
+		namespaces, _ := dig(tree, "channel.namespaces").([]any)
+		enableNamedProxies(append([]any{options}, namespaces...))
 	}
 }
-
-func translateProxies(l *loader, in any) { l.translateItems(root().find("proxies"), "proxies", in) }
 
 // translateItems moves the old names inside the elements of a list of blocks.
 func (l *loader) translateItems(n *node, path string, in any) {
@@ -72,8 +69,7 @@ func itemMoves(path string, take taker) []move {
 }
 
 // enableNamedProxies turns on the proxies that namespaces name: with granular_proxy_mode the name was enough.
-func enableNamedProxies(in any) {
-	items, _ := in.([]any)
+func enableNamedProxies(items []any) {
 	for _, item := range items {
 		m, _ := item.(map[string]any)
 		for _, kind := range []string{"subscribe", "publish", "sub_refresh", "subscribe_stream"} {

@@ -69,7 +69,7 @@ type ProxyGRPC struct {
 
 // EnabledProxy is a proxy block with a switch of its own.
 type EnabledProxy struct {
-	Enabled bool `json:"enabled" desc:"turn on"`
+	Enabled bool `json:"enabled" desc:"use this proxy"`
 	Proxy
 }
 

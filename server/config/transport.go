@@ -2,7 +2,7 @@ package config
 
 // WebSocket is the bidirectional WebSocket transport.
 type WebSocket struct {
-	Disabled                     bool     `json:"disabled" desc:"turn off"`
+	Disabled                     bool     `json:"disabled" desc:"do not serve WebSocket"`
 	HandlerPrefix                string   `json:"handler_prefix" default:"/connection/websocket" desc:"path"`
 	Compression                  bool     `json:"compression" desc:"permessage-deflate"`
 	CompressionMinSize           int      `json:"compression_min_size" desc:"bytes"`
@@ -17,21 +17,21 @@ type WebSocket struct {
 
 // SSE is the bidirectional SSE transport.
 type SSE struct {
-	Enabled            bool   `json:"enabled" desc:"turn on"`
+	Enabled            bool   `json:"enabled" desc:"serve SSE"`
 	HandlerPrefix      string `json:"handler_prefix" default:"/connection/sse" desc:"path"`
 	MaxRequestBodySize int    `json:"max_request_body_size" default:"65536" min:"1" desc:"bytes"`
 }
 
 // HTTPStream is the bidirectional HTTP streaming transport.
 type HTTPStream struct {
-	Enabled            bool   `json:"enabled" desc:"turn on"`
+	Enabled            bool   `json:"enabled" desc:"serve HTTP streaming"`
 	HandlerPrefix      string `json:"handler_prefix" default:"/connection/http_stream" desc:"path"`
 	MaxRequestBodySize int    `json:"max_request_body_size" default:"65536" min:"1" desc:"bytes"`
 }
 
 // WebTransport is the bidirectional WebTransport transport.
 type WebTransport struct {
-	Enabled          bool   `json:"enabled" desc:"turn on"`
+	Enabled          bool   `json:"enabled" desc:"serve WebTransport"`
 	HandlerPrefix    string `json:"handler_prefix" default:"/connection/webtransport" desc:"path"`
 	MessageSizeLimit int    `json:"message_size_limit" default:"65536" desc:"bytes"`
 }
@@ -44,7 +44,7 @@ type Emulation struct {
 
 // UniSSE is the unidirectional SSE transport.
 type UniSSE struct {
-	Enabled                   bool                      `json:"enabled" desc:"turn on"`
+	Enabled                   bool                      `json:"enabled" desc:"serve unidirectional SSE"`
 	HandlerPrefix             string                    `json:"handler_prefix" default:"/connection/uni_sse" desc:"path"`
 	MaxRequestBodySize        int                       `json:"max_request_body_size" default:"65536" min:"1" desc:"bytes"`
 	ConnectCodeToHTTPResponse ConnectCodeToHTTPResponse `json:"connect_code_to_http_response"`
@@ -58,7 +58,7 @@ type ConnectCodeToHTTPResponse struct {
 
 // UniHTTPStream is the unidirectional HTTP streaming transport.
 type UniHTTPStream struct {
-	Enabled                   bool                      `json:"enabled" desc:"turn on"`
+	Enabled                   bool                      `json:"enabled" desc:"serve unidirectional HTTP streaming"`
 	HandlerPrefix             string                    `json:"handler_prefix" default:"/connection/uni_http_stream" desc:"path"`
 	MaxRequestBodySize        int                       `json:"max_request_body_size" default:"65536" min:"1" desc:"bytes"`
 	ConnectCodeToHTTPResponse ConnectCodeToHTTPResponse `json:"connect_code_to_http_response"`
@@ -66,7 +66,7 @@ type UniHTTPStream struct {
 
 // UniWebSocket is the unidirectional WebSocket transport.
 type UniWebSocket struct {
-	Enabled                      bool     `json:"enabled" desc:"turn on"`
+	Enabled                      bool     `json:"enabled" desc:"serve unidirectional WebSocket"`
 	HandlerPrefix                string   `json:"handler_prefix" default:"/connection/uni_websocket" desc:"path"`
 	Compression                  bool     `json:"compression" desc:"permessage-deflate"`
 	CompressionMinSize           int      `json:"compression_min_size" desc:"bytes"`
@@ -84,7 +84,7 @@ type UniWebSocket struct {
 
 // UniGRPC is the unidirectional gRPC transport.
 type UniGRPC struct {
-	Enabled               bool      `json:"enabled" desc:"turn on"`
+	Enabled               bool      `json:"enabled" desc:"serve unidirectional gRPC"`
 	Address               string    `json:"address" desc:"bind host"`
 	Port                  int       `json:"port" default:"11000" max:"65535" desc:"bind port"`
 	MaxReceiveMessageSize int       `json:"max_receive_message_size" desc:"0 = 4 MiB"`

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -386,4 +387,16 @@ func BenchmarkScrape(b *testing.B) {
 		text.Reset()
 		m.Write(&text)
 	}
+}
+
+// BenchmarkSentByLoops counts on as many loops as there are processors: the cost per call must not grow with their number.
+func BenchmarkSentByLoops(b *testing.B) {
+	m, _ := newTestMetrics(64)
+	var loops atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		loop := int(loops.Add(1) - 1)
+		for pb.Next() {
+			m.Sent(loop, WebSocket, FramePushPublication, 1, 100)
+		}
+	})
 }

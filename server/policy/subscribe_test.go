@@ -230,3 +230,37 @@ func TestSubscriptionOptions(t *testing.T) {
 		})
 	}
 }
+
+func TestSubRefresh(t *testing.T) {
+	type claims = jwt.MapClaims
+	p := newPolicy(t, testConfig(), nil)
+	n := now.Unix()
+	tests := []struct {
+		name    string
+		client  Client
+		channel string
+		token   string
+		want    int64
+		err     error
+	}{
+		{"prolonged", user, "shut:x", token(t, claims{"sub": "42", "channel": "shut:x", "exp": n + 9}), n + 9, nil},
+		{"for ever", user, "shut:x", token(t, claims{"sub": "42", "channel": "shut:x"}), 0, nil},
+		{"own client", user, "shut:x", token(t, claims{"sub": "42", "channel": "shut:x", "client": clientID}), 0, nil},
+		{"expired", user, "shut:x", token(t, claims{"sub": "42", "channel": "shut:x", "exp": n}), 0, codec.ErrorTokenExpired},
+		{"expire_at is over", user, "shut:x", token(t, claims{"sub": "42", "channel": "shut:x", "expire_at": n}), 0, codec.ErrorExpired},
+		{"garbage", user, "shut:x", "x", 0, codec.DisconnectInvalidToken},
+		{"connection token", user, "shut:x", token(t, claims{"sub": "42"}), 0, codec.DisconnectInvalidToken},
+		{"other channel", user, "shut:x", token(t, claims{"sub": "42", "channel": "shut:y"}), 0, codec.DisconnectInvalidToken},
+		{"other user", user, "shut:x", token(t, claims{"sub": "7", "channel": "shut:x"}), 0, codec.DisconnectInvalidToken},
+		{"other client", Client{User: "42"}, "shut:x", token(t, claims{"sub": "42", "channel": "shut:x", "client": clientID}), 0, codec.DisconnectInvalidToken},
+		{"namespace gone", user, "no:x", token(t, claims{"sub": "42", "channel": "no:x"}), 0, codec.ErrorUnknownChannel},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := p.SubRefresh(test.client, test.channel, test.token, now)
+			if got != test.want || err != test.err {
+				t.Errorf("got %d, %v; want %d, %v", got, err, test.want, test.err)
+			}
+		})
+	}
+}

@@ -1,0 +1,154 @@
+package reactor
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// shedPatience is how long a loop that is over the ceiling waits to hear of the others' conns.
+const shedPatience = 50 * time.Millisecond
+
+// scales is what a driver knows about the memory of all loops together, and tells the others about its own.
+type scales struct {
+	overSince time.Duration // reactor time since when the ceiling has been passed; 0 if it is not
+	shedAt    time.Duration
+
+	// Any goroutine: the weight of the heaviest conn, and when it was weighed.
+	heaviest, weighedAt atomic.Int64
+}
+
+// hold keeps the account of incomplete input.
+func (c *Conn) hold(bytes int) {
+	d := c.driver
+	bytes = bufferBytes(bytes)
+	if bytes == int(c.held) {
+		return
+	}
+	d.account.add(bytes - int(c.held))
+	c.held = uint32(bytes)
+	if bytes > 0 {
+		d.holders[c] = struct{}{}
+	} else {
+		delete(d.holders, c)
+	}
+}
+
+// weight is the memory that ending c would give back at the most.
+func (c *Conn) weight() int { return c.owed() + int(c.held) }
+
+// shed ends conns, the heaviest first, while all loops together hold more than Config.QueueTotalBytesMax. An open conn is
+// closed with Config.Slow, which drops its queue; one that is closing already, or has not been upgraded, is hung up on, which
+// frees gnet's copies too. A loop whose heaviest conn is much lighter than another loop's leaves the next step to that one.
+func (d *driver) shed() {
+	r := d.reactor
+	if r.owed.Load() <= d.cfg.QueueTotalBytesMax {
+		d.scales.overSince = 0
+		return
+	}
+	_, now := r.clock.Read()
+	if now-d.scales.shedAt < sweepPeriod {
+		return
+	}
+	d.scales.shedAt = now
+	d.slow.ringLater()
+	victims := d.victims()
+	d.weigh(victims, now)
+	if d.scales.overSince == 0 {
+		d.scales.overSince = now
+	}
+	if now-d.scales.overSince < shedPatience && r.unweighed(now) {
+		return
+	}
+	enough := d.cfg.QueueTotalBytesMax - d.cfg.QueueTotalBytesMax/16
+	for len(victims) > 0 && r.owed.Load() > enough && !r.heavier(d) {
+		if c := victims[0].c; c.state == stateOpen {
+			d.stats.shed.Add(1)
+			c.failSlow()
+			victims[0].weight = c.weight()
+		} else {
+			c.hangUp()
+			last := len(victims) - 1
+			victims[0] = victims[last]
+			victims = victims[:last]
+		}
+		sink(victims, 0)
+		d.account.settle()
+		d.weigh(victims, now)
+	}
+}
+
+// weigh tells the others how heavy the first of victims is.
+func (d *driver) weigh(victims []victim, now time.Duration) {
+	heaviest := 0
+	if len(victims) > 0 {
+		heaviest = victims[0].weight
+	}
+	d.scales.heaviest.Store(int64(heaviest))
+	d.scales.weighedAt.Store(int64(now))
+}
+
+// unweighed reports whether a loop has not weighed its conns for a while, and rings it.
+func (r *Reactor) unweighed(now time.Duration) bool {
+	found := false
+	for _, d := range r.drivers {
+		if now-time.Duration(d.scales.weighedAt.Load()) > shedPatience {
+			found = true
+			d.loop.Tick()
+		}
+	}
+	return found
+}
+
+// heavier reports whether another loop has a conn that weighs more than twice as much as d's heaviest, and rings that loop.
+func (r *Reactor) heavier(d *driver) bool {
+	for _, other := range r.drivers {
+		if other != d && other.scales.heaviest.Load() > 2*d.scales.heaviest.Load() {
+			other.loop.Tick()
+			return true
+		}
+	}
+	return false
+}
+
+// victim is a conn and its weight when it was looked at.
+type victim struct {
+	c      *Conn
+	weight int
+}
+
+// victims makes a heap of the conns that hold memory, the heaviest on top.
+func (d *driver) victims() []victim {
+	all := make([]victim, 0, len(d.slow.conns)+len(d.holders))
+	for _, c := range d.slow.conns {
+		if c.state != stateDead {
+			all = append(all, victim{c, c.weight()})
+		}
+	}
+	for c := range d.holders {
+		if c.flags&flagListed == 0 {
+			all = append(all, victim{c, c.weight()})
+		}
+	}
+	for i := len(all)/2 - 1; i >= 0; i-- {
+		sink(all, i)
+	}
+	return all
+}
+
+// sink restores the heap below i.
+func sink(heap []victim, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(heap) {
+			return
+		}
+		if child+1 < len(heap) && heap[child+1].weight > heap[child].weight {
+			child++
+		}
+		if heap[i].weight >= heap[child].weight {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
+	}
+}
