@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -249,6 +250,37 @@ func TestRefusals(t *testing.T) {
 		root.SetErr(&out)
 		if err := root.ExecuteContext(context.Background()); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		holds []string
+	}{
+		{"", []string{"idle", "fanout", "mixed", "slow"}},
+		{"idle", []string{"Examples:", "--steps", "--connect-rate float", "(default 4000)"}},
+		{"fanout", []string{"Examples:", "--against-bare", "(default 10000)"}},
+		{"mixed", []string{"Examples:", "--overload duration", "3012"}},
+		{"slow", []string{"Examples:", "--slow int", "(default 2000)"}},
+	} {
+		root := root()
+		// A root whose own usage is about other flags, as that of the server is.
+		root.SetUsageFunc(func(*cobra.Command) error { return errors.New("the root's usage was asked for") })
+		var out bytes.Buffer
+		root.SetOut(&out)
+		root.SetArgs(append([]string{"bench"}, strings.Fields(c.name+" --help")...))
+		if err := root.Execute(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, text := range c.holds {
+			if !strings.Contains(out.String(), text) {
+				t.Errorf("the help of bench %s lacks %q:\n%s", c.name, text, out.String())
+			}
+		}
+		if strings.Contains(out.String(), "\n  "+workerName) {
+			t.Errorf("the help of bench %s shows a hidden command", c.name)
 		}
 	}
 }

@@ -35,9 +35,32 @@ Give --pid of the server for its memory and CPU, and --pprof-url for its heap. F
 several workers are started by themselves; the server's own limit must be high enough.`,
 		Args: cobra.NoArgs,
 	}
+	c.SetUsageFunc(usage)
 	c.AddCommand(idleCommand(), fanoutCommand(), mixedCommand(), slowCommand())
 	c.AddCommand(child(workerName, work), child(bareName, workBare))
 	return c
+}
+
+// helpColumns is how wide the help is set.
+const helpColumns = 120
+
+// usage prints examples, sub-commands and flags whatever the root command prints of its own.
+func usage(c *cobra.Command) error {
+	w := c.OutOrStderr()
+	fmt.Fprintf(w, "Usage:\n  %s\n", c.UseLine())
+	if c.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", c.Example)
+	}
+	if c.HasAvailableSubCommands() {
+		fmt.Fprint(w, "\nCommands:\n")
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				fmt.Fprintf(w, "  %-8s %s\n", sub.Name(), sub.Short)
+			}
+		}
+	}
+	fmt.Fprintf(w, "\nFlags:\n%s", c.LocalFlags().FlagUsagesWrapped(helpColumns))
+	return nil
 }
 
 // child is a sub-command that serves its parent over standard input and output.

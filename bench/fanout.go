@@ -52,9 +52,11 @@ type Fanout struct {
 	RoundPublications  int
 	RoundBursts        int
 	RatioMax, BurstMax float64 // gates; 0: none
+
+	comeBack bool // subscribers that are closed come back
 }
 
-// DefaultFanout is the budget's case.
+// DefaultFanout is ten publications a second of 100 bytes to 10,000 subscribers.
 func DefaultFanout() Fanout {
 	return Fanout{
 		Target: DefaultTarget(), Subscribers: 10000, Channel: "fanout", PayloadBytes: 100, Pace: Rate, PerSecond: 10, Duration: 10 * time.Second,
@@ -81,10 +83,10 @@ const fanoutExample = `  # ten publications a second to 10,000 subscribers for a
   stentor bench fanout --api-key KEY --rate 10 --duration 60s
 
   # bursts of ten, as fast as all subscribers receive them
-  stentor bench fanout --api-key KEY --pid $(pgrep -x stentor) --burst 10 --pace delivered --publications 50
+  stentor bench fanout --api-key KEY --pid $(pgrep -xo stentor) --burst 10 --pace delivered --publications 50
 
   # CPU per delivery against the bare loop, 9 rounds, with the budget as a gate
-  stentor bench fanout --api-key KEY --pid $(pgrep -x stentor) --against-bare --max-ratio 1.4 --max-burst-ratio 0.4`
+  stentor bench fanout --api-key KEY --pid $(pgrep -xo stentor) --against-bare --max-ratio 1.4 --max-burst-ratio 0.4`
 
 func fanoutCommand() *cobra.Command {
 	o := DefaultFanout()
@@ -105,7 +107,7 @@ func fanoutCommand() *cobra.Command {
 	f.IntVar(&o.BareThreads, "bare-threads", o.BareThreads, "threads that share the sockets of the bare loop")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of server and bare loop")
 	f.IntVar(&o.RoundPublications, "round-publications", o.RoundPublications, "publications that come alone, per round and side")
-	f.IntVar(&o.RoundBursts, "round-bursts", o.RoundBursts, fmt.Sprintf("bursts per round and side, each of --burst publications (%d unless given)", againstBurst))
+	f.IntVar(&o.RoundBursts, "round-bursts", o.RoundBursts, fmt.Sprintf("bursts per round and side; each has --burst publications, or %d if that is 1", againstBurst))
 	f.Float64Var(&o.RatioMax, "max-ratio", 0, "fail above this median ratio of CPU per delivery to the bare loop; 0: no gate")
 	f.Float64Var(&o.BurstMax, "max-burst-ratio", 0, "fail above this median ratio in bursts; 0: no gate")
 	return c
@@ -131,7 +133,7 @@ func (o *Fanout) check() error {
 	case o.Publications < 0 || o.Publications == 0 && o.Duration <= 0:
 		return errors.New("--publications or --duration must be above 0")
 	case o.AgainstBare && o.Target.PID == 0:
-		return errors.New("--against-bare needs the --pid of the server (pgrep -x stentor)")
+		return errors.New("--against-bare needs the --pid of the server (pgrep -xo stentor)")
 	case o.AgainstBare && (o.Rounds < 1 || o.RoundPublications < 1 || o.RoundBursts < 1):
 		return errors.New("--rounds, --round-publications and --round-bursts must be at least 1")
 	case !o.AgainstBare && (o.RatioMax > 0 || o.BurstMax > 0):
@@ -143,7 +145,7 @@ func (o *Fanout) check() error {
 // group describes the subscribers.
 func (o *Fanout) group(p place) swarm.Group {
 	g := o.Target.group(p, "subscribers", swarm.Subscriber, o.Subscribers)
-	g.Channels, g.Subscribed = o.Channel, 1
+	g.Channels, g.Subscribed, g.ComeBack = o.Channel, 1, o.comeBack
 	return g
 }
 

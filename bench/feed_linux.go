@@ -104,6 +104,26 @@ func (f *feed) onSchedule(ctx context.Context, perSecond float64, most int) erro
 	return nil
 }
 
+// onSchedules shares perSecond bursts a second out to so many publishers, for so long. Errors of the API are counted only.
+func (f *feed) onSchedules(ctx context.Context, publishers int, perSecond float64, long time.Duration) error {
+	each := perSecond / float64(publishers)
+	var all sync.WaitGroup
+	for range publishers {
+		all.Go(func() {
+			plan := measure.Every(swarm.Monotonic(), each)
+			for n := range int64(bursts(each, long)) {
+				due := plan.Due(n)
+				if pause(ctx, time.Duration(due-swarm.Monotonic())) != nil {
+					return
+				}
+				_ = f.send(ctx, due) // counted
+			}
+		})
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
 // bursts is how many bursts of a schedule fall into long, at least one.
 func bursts(perSecond float64, long time.Duration) int {
 	return max(1, int(perSecond*long.Seconds()+0.5))

@@ -35,7 +35,7 @@ type Idle struct {
 	HeapMax, ObjectsMax, RSSRatioMax float64
 }
 
-// DefaultIdle is the memory budget's case (a).
+// DefaultIdle is ten clients to a channel.
 func DefaultIdle() Idle {
 	return Idle{Target: DefaultTarget(), Clients: 4000, PerChannel: 10, Channel: "idle-{n}", Subscriptions: 1, PayloadBytes: 100, Settle: 3 * time.Second}
 }
@@ -49,15 +49,15 @@ needs without clients does not count then. Otherwise it is the difference to the
 Resident memory is read before the collection is forced. For a figure that no forced collection has touched, use one step and --hold.`
 
 const idleExample = `  # memory per client with 10 clients to a channel, tokens, over four steps
-  stentor bench idle --pid $(pgrep -x stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET \
+  stentor bench idle --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET \
     --steps 4000,8000,12000,16000 --per-channel 10
 
   # each client on a recoverable channel of its own that keeps one publication
-  stentor bench idle --pid $(pgrep -x stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET --api-key KEY \
+  stentor bench idle --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET --api-key KEY \
     --steps 4000,8000,12000,16000 --per-channel 1 --channel 'personal:{user}' --recoverable --publish
 
   # resident memory 150 s after the last connect
-  stentor bench idle --pid $(pgrep -x stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --clients 16000 --hold 150s`
+  stentor bench idle --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --clients 16000 --hold 150s`
 
 func idleCommand() *cobra.Command {
 	o := DefaultIdle()

@@ -25,6 +25,7 @@ type Mixed struct {
 	Rounds         int
 	Overload       time.Duration // 0: none
 	Publishers     int           // during overload
+	OverloadRate   float64       // publications per second during overload; 0: as fast as the API allows
 	RatioMax       float64       // gate; 0: none
 }
 
@@ -42,14 +43,15 @@ const mixedLong = `Let some clients send requests on a schedule, one at a time e
 during which many subscribers of one channel receive publications from the same server. Latency counts from the moment a request was
 due, so that it keeps what a stalled server made it wait.
 
---overload then publishes as fast as the API allows for so long, and counts how conns end. Take longer than the server's ping
-interval and pong timeout together (33 s by default): the run fails if any conn is closed with 3012, no pong.`
+--overload then publishes as fast as the API allows (or at --overload-rate) for so long, and counts how conns end. A subscriber that the
+server closes as too slow comes back after a second, so that the load stays; the requesters receive nothing and must stay. Take longer
+than the server's ping interval and pong timeout together (33 s by default): the run fails if any conn is closed with 3012, no pong.`
 
 const mixedExample = `  # 500 requesters beside one publication a second to 10,000 subscribers
-  stentor bench mixed --api-key KEY --pid $(pgrep -x stentor)
+  stentor bench mixed --api-key KEY --pid $(pgrep -xo stentor)
 
   # the same, then 45 s of overload
-  stentor bench mixed --api-key KEY --pid $(pgrep -x stentor) --overload 45s`
+  stentor bench mixed --api-key KEY --pid $(pgrep -xo stentor) --overload 45s`
 
 func mixedCommand() *cobra.Command {
 	o := DefaultMixed()
@@ -66,6 +68,7 @@ func mixedCommand() *cobra.Command {
 	f.DurationVar(&o.Phase, "phase", o.Phase, "length of each phase")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of a quiet and a loud phase")
 	f.DurationVar(&o.Overload, "overload", o.Overload, "in the end, publish as fast as the API allows for so long; 0: do not")
+	f.Float64Var(&o.OverloadRate, "overload-rate", o.OverloadRate, "publications per second during overload; 0: as fast as the API allows")
 	f.IntVar(&o.Publishers, "publishers", o.Publishers, "publishers at the same time during overload")
 	f.DurationVar(&o.Fanout.Drain, "drain", o.Fanout.Drain, "how long to wait for what is still on its way")
 	f.Float64Var(&o.RatioMax, "max-p99-ratio", 0, "fail above this median ratio of the loud to the quiet p99; 0: no gate")
@@ -86,8 +89,8 @@ func (o *Mixed) check() error {
 		return errors.New("--request-rate must be above 0")
 	case o.Phase <= 0 || o.Rounds < 1:
 		return errors.New("--phase and --rounds must be above 0")
-	case o.Overload < 0:
-		return errors.New("--overload must not be below 0")
+	case o.Overload < 0 || o.OverloadRate < 0:
+		return errors.New("--overload and --overload-rate must not be below 0")
 	case o.Publishers < 1 || o.Publishers > publishersMax:
 		return fmt.Errorf("--publishers must be from 1 to %d", publishersMax)
 	}
@@ -138,6 +141,7 @@ type OverloadReport struct {
 	PerSecond    float64             `json:"deliveries_per_second"`
 	Pings        uint64              `json:"pings"` // answered by the clients
 	Requests     measure.Percentiles `json:"requests"`
+	Returns      uint64              `json:"subscriber_returns"`
 	Closes       map[string]int      `json:"closes,omitempty"`
 	CPUCores     float64             `json:"server_cpu_cores,omitempty"`
 }
@@ -190,6 +194,7 @@ func (r *MixedReport) text(w io.Writer) {
 		fmt.Fprintf(w, "server CPU        %.2f cores\n", o.CPUCores)
 	}
 	printCounts(w, "API errors", o.APIErrors)
+	fmt.Fprintf(w, "subscribers       came back %d times\n", o.Returns)
 	printCounts(w, "conns that ended in overload", o.Closes)
 }
 

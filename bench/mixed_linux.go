@@ -26,6 +26,7 @@ func (o *Mixed) Run(ctx context.Context, s *Streams) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	o.Fanout.comeBack = o.Overload > 0
 	rig, err := newRig(ctx, &o.Fanout.Target, s, o.Fanout.Subscribers+o.Requesters)
 	if err != nil {
 		return err
@@ -143,10 +144,11 @@ func (r *mixedRun) ask(ctx context.Context, long time.Duration) error {
 func (r *mixedRun) overload(ctx context.Context) error {
 	o := r.options
 	r.logf("overload for %v with %d publishers", o.Overload, o.Publishers)
-	first, _, err := r.both(ctx)
+	first, asked, err := r.both(ctx)
 	if err != nil {
 		return err
 	}
+	firstPings := first.Pings + asked.Pings
 	f := newFeed(r.api, o.Fanout.Channel, o.Fanout.PayloadBytes, 1, Batch)
 	f.last = r.feed.sent()
 	cpu, err := r.cpu()
@@ -156,6 +158,10 @@ func (r *mixedRun) overload(ctx context.Context) error {
 	start := time.Now()
 	published := make(chan error, 1)
 	go func() {
+		if o.OverloadRate > 0 {
+			published <- f.onSchedules(ctx, o.Publishers, o.OverloadRate, o.Overload)
+			return
+		}
 		published <- f.asAcknowledged(ctx, o.Publishers, limit{until: start.Add(o.Overload)}, true)
 	}()
 	if err := r.ask(ctx, o.Overload); err != nil {
@@ -181,7 +187,7 @@ func (r *mixedRun) overload(ctx context.Context) error {
 	r.report.Overload = &OverloadReport{
 		Took: took, Publications: f.sent() - r.feed.sent(), APIErrors: f.errors, API: f.answers.Percentiles(),
 		Deliveries: deliveries, PerSecond: float64(deliveries) / took.Seconds(), CPUCores: float64(after-cpu) / float64(took),
-		Pings: subscribers.Pings - first.Pings, Requests: requesters.Latency.Percentiles(),
+		Pings: subscribers.Pings + requesters.Pings - firstPings, Returns: subscribers.Reopened - first.Reopened, Requests: requesters.Latency.Percentiles(),
 	}
 	subscribers.Merge(requesters)
 	r.report.Overload.Closes = subscribers.Closes

@@ -2,10 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stentor/bench/fleet"
 	"stentor/bench/measure"
+	"stentor/bench/swarm"
 )
 
 // slowRun is one run of Slow.
@@ -74,12 +76,20 @@ func (r *slowRun) round(ctx context.Context) error {
 	if err := pause(ctx, r.options.Pause); err != nil { // until each of them has sent its first byte
 		return err
 	}
-	beside, err := r.healthy(ctx)
-	if err != nil {
-		return err
-	}
-	st, err := r.slow.Stats(ctx, true, names...)
-	if err != nil {
+	var st swarm.Stats
+	var live float64
+	var beside measure.Percentiles
+	counted := make(chan error, 1)
+	counting, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		var err error
+		st, live, err = r.count(counting, names)
+		counted <- err
+	}()
+	beside, err = r.healthy(ctx)
+	stop()
+	if err := errors.Join(err, <-counted); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -90,7 +100,7 @@ func (r *slowRun) round(ctx context.Context) error {
 	if err := pause(ctx, r.options.Pause); err != nil { // the server cleans up behind them before the next phase
 		return err
 	}
-	r.report.Rounds = append(r.report.Rounds, SlowRound{Without: without, Beside: beside, Live: st.Live})
+	r.report.Rounds = append(r.report.Rounds, SlowRound{Without: without, Beside: beside, Live: live})
 	r.report.SlowReturns += st.Reopened
 	if r.report.SlowCloses == nil {
 		r.report.SlowCloses = map[string]int{}
@@ -99,6 +109,24 @@ func (r *slowRun) round(ctx context.Context) error {
 		r.report.SlowCloses[text] += n
 	}
 	return nil
+}
+
+// liveEvery is how often the slow clients are counted.
+const liveEvery = 500 * time.Millisecond
+
+// count looks at the slow clients until counting ends: what they have seen, and how many were connected on average.
+func (r *slowRun) count(counting context.Context, names []string) (st swarm.Stats, live float64, err error) {
+	var seen []float64
+	for {
+		over := pause(counting, liveEvery) != nil
+		if st, err = r.slow.Stats(context.WithoutCancel(counting), true, names...); err != nil {
+			return st, 0, err
+		}
+		seen = append(seen, float64(st.Live))
+		if over {
+			return st, measure.Mean(seen), nil
+		}
+	}
 }
 
 // healthy publishes to the healthy subscribers for one phase and reads their latencies.

@@ -15,8 +15,9 @@ type Config struct {
 	Addr  string // "host:port" to listen on; port 0 takes a free one
 	Loops int    // event loops, at most loop.LoopsMax; GOMAXPROCS
 
-	// MaxConns bounds all client sockets together, handed-off HTTP conns included; by default the descriptor limit less
-	// DescriptorsKept and those that were open at the start. HTTPConnsMax bounds the handed-off ones; 1,024.
+	// MaxConns bounds all client sockets together, handed-off HTTP conns included; by default, and at the most, it is the
+	// descriptor limit less DescriptorsKept and those that were open at the start. HTTPConnsMax bounds the handed-off ones;
+	// 1,024.
 	MaxConns     int
 	HTTPConnsMax int
 

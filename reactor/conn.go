@@ -149,7 +149,7 @@ func (c *Conn) fail(code uint16, reason string) {
 		return
 	}
 	c.Close(code, reason)
-	c.enter(stateLinger, c.driver.cfg.CloseTimeout)
+	c.enter(stateLinger, min(lingerTimeout, c.driver.cfg.CloseTimeout))
 }
 
 // failSlow ends a conn that does not take what it is owed. Frames that it has seen nothing of are dropped; the close frame goes

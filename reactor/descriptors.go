@@ -28,11 +28,8 @@ func RaiseDescriptorLimit() (int, error) {
 	return int(min(uint64(limit.Cur), math.MaxInt32)), nil
 }
 
-// admitted is how many client sockets may be open at once.
+// admitted is how many client sockets may be open at once: what descriptors are left for, or less if that was asked for.
 func (r *Reactor) admitted() (int, error) {
-	if r.cfg.MaxConns > 0 {
-		return r.cfg.MaxConns, nil
-	}
 	limit, err := RaiseDescriptorLimit()
 	if err != nil {
 		return 0, err
@@ -41,6 +38,13 @@ func (r *Reactor) admitted() (int, error) {
 	most := limit - DescriptorsKept - openDescriptors() - 3*r.cfg.Loops
 	if most < 1 {
 		return 0, fmt.Errorf("reactor: the limit of %d open files leaves none for clients; raise it with ulimit -n", limit)
+	}
+	switch asked := r.cfg.MaxConns; {
+	case asked > most:
+		r.cfg.Log.Warn("fewer connections than asked for: raise the limit of open files (ulimit -n)",
+			"asked", asked, "connections", most, "open_files", limit)
+	case asked > 0:
+		most = asked
 	}
 	return most, nil
 }

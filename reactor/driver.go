@@ -21,6 +21,7 @@ type driver struct {
 	stats   *counters
 	loop    *loop.Loop
 	gl      gnet.EventLoop
+	layout  gnetLayout // of gnet's conns
 	bell    bell
 
 	depth   int     // callbacks run inside each other when gnet closes a conn under our hands
@@ -125,6 +126,7 @@ func (d *driver) receive(c *Conn) {
 }
 
 func (d *driver) newConn(gc gnet.Conn) *Conn {
+	d.layout.drop(gc)
 	c := &Conn{gc: gc, driver: d}
 	c.handle = d.loop.Add(c.resident())
 	gc.SetContext(c)
@@ -195,8 +197,8 @@ func (d *driver) survive(c *Conn, during string) {
 	case stateHead:
 		c.refuse(500, "internal server error\n")
 	case stateOpen:
-		c.Close(d.cfg.Panic.Code, d.cfg.Panic.Reason)
-		c.flags |= flagDeaf
+		drop(c.gc, c.gc.InboundBuffered()) // part of it has been unmasked and handled
+		c.fail(d.cfg.Panic.Code, d.cfg.Panic.Reason)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -54,7 +55,7 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 }
 
 func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
-	d := e.meet(gc.EventLoop())
+	d := e.meet(gc)
 	if d == nil {
 		return nil, gnet.Close
 	}
@@ -129,8 +130,9 @@ func (e *events) enrollProbe() error {
 	return e.await(result)
 }
 
-// meet returns the driver of one of gnet's loops; at the first meeting it ties one to it. It is called on that loop.
-func (e *events) meet(gl gnet.EventLoop) *driver {
+// meet returns the driver of the gnet loop that gc lives on; at the first meeting it ties one to it. It is called on that loop.
+func (e *events) meet(gc gnet.Conn) *driver {
+	gl := gc.EventLoop()
 	if d := (*e.met.Load())[gl]; d != nil {
 		return d
 	}
@@ -141,7 +143,7 @@ func (e *events) meet(gl gnet.EventLoop) *driver {
 		return nil
 	}
 	d := e.drivers[len(met)]
-	d.gl = gl
+	d.gl, d.layout = gl, layoutOf(reflect.TypeOf(gc))
 	met[gl] = d
 	e.met.Store(&met)
 	result, err := gl.Enroll(gnet.NewContext(context.Background(), &d.bell), d.bell.clap)

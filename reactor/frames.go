@@ -59,6 +59,9 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 			}
 			if c.state == stateOpen && c.flags&flagDeaf == 0 && c.recv != nil {
 				c.recv.Receive(ev.Payload)
+				if poisoned {
+					poison(ev.Payload)
+				}
 			}
 		case ws.EventPing:
 			if c.state != stateOpen {
@@ -79,6 +82,12 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 		}
 	}
 	return len(buf), messages
+}
+
+func poison(b []byte) {
+	for i := range b {
+		b[i] = 0xdd
+	}
 }
 
 // sendPongs queues the pongs of one callback. On a slow conn the newest replaces one that still waits.

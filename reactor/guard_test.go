@@ -48,6 +48,7 @@ func TestPanics(t *testing.T) {
 			other.expect("unhurt")
 			conn.say(clientClose(3004, ""))
 			conn.expectEnd()
+			conn.Close()
 			eventually(t, "closed", func() bool { return victim.closed.Load() == 1 })
 			if got := r.Stats().Panics; got != 1 {
 				t.Errorf("%d panics counted", got)

@@ -170,6 +170,36 @@ func TestUpgradeRefusals(t *testing.T) {
 	}
 }
 
+// The router sees paths as they were sent: what looks like another path's spelling is not that path.
+func TestPathsAreRaw(t *testing.T) {
+	r := start(t, Config{}, routes(func(h *Head) Verdict {
+		if h.Path == "/ws" {
+			return Verdict{Kind: Upgrade}
+		}
+		return Verdict{Kind: Refuse, Status: 404, Body: h.Path + " " + h.Query}
+	}))
+	for target, want := range map[string]string{
+		"//ws":         "//ws ",
+		"/./ws":        "/./ws ",
+		"/%77s":        "/%77s ",
+		"/x/%2e%2e/ws": "/x/%2e%2e/ws ",
+		"/x?/ws?a":     "/x /ws?a",
+		"/ws/":         "/ws/ ",
+		"/WS":          "/WS ",
+		"/ws%00":       "/ws%00 ",
+		"/ws#x":        "/ws#x ",
+	} {
+		c := dial(t, r)
+		c.say(strings.Replace(upgradeRequest(), "/ws", target, 1))
+		if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 404 ") {
+			t.Errorf("%s is answered with %q", target, head)
+		}
+		if body, _ := io.ReadAll(c.in); string(body) != want {
+			t.Errorf("%s is seen as %q, want %q", target, body, want)
+		}
+	}
+}
+
 func TestRefuse(t *testing.T) {
 	r := start(t, Config{}, routes(func(h *Head) Verdict {
 		if h.Path == "/default" {

@@ -109,7 +109,7 @@ func (r *Reactor) Run() error {
 	defer close(r.done)
 	defer r.closeBells()
 	defer r.http.Close()
-	scheme, err := r.probe()
+	address, err := r.probe()
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (r *Reactor) Run() error {
 	}
 	r.connsMax.Store(int64(most))
 	r.helpers.Go(r.watch)
-	err = gnet.Run(&events{Reactor: r}, scheme+"://"+r.addr.String(), gnet.WithOptions(gnet.Options{
+	err = gnet.Run(&events{Reactor: r}, address, gnet.WithOptions(gnet.Options{
 		ReusePort:        true,
 		ReuseAddr:        true,
 		NumEventLoop:     r.cfg.Loops,
@@ -144,8 +144,8 @@ func (r *Reactor) Run() error {
 }
 
 // probe binds the address once without SO_REUSEPORT: gnet's own listeners would silently share the port with another
-// instance. It also resolves names, port 0 and the lack of IPv6.
-func (r *Reactor) probe() (scheme string, err error) {
+// instance. It also resolves names, port 0 and the lack of IPv6. It returns the address in gnet's form.
+func (r *Reactor) probe() (address string, err error) {
 	ln, err := net.Listen("tcp", r.cfg.Addr)
 	if err != nil {
 		return "", fmt.Errorf("reactor: %w", err)
@@ -158,10 +158,14 @@ func (r *Reactor) probe() (scheme string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("reactor: %w", err)
 	}
-	if addr.Addr().Is4() {
-		return "tcp4", nil
+	switch {
+	case addr.Addr().Is4():
+		return "tcp4://" + r.addr.String(), nil
+	case addr.Addr().IsUnspecified():
+		// gnet shuts IPv4 out of a listener on [::]. One without a host takes both, as net.Listen did.
+		return fmt.Sprintf("tcp://:%d", addr.Port()), nil
 	}
-	return "tcp", nil
+	return "tcp://" + r.addr.String(), nil
 }
 
 // Ready is closed when all loops turn and conns are accepted.

@@ -132,6 +132,30 @@ func TestSecondInstanceFails(t *testing.T) {
 	}
 }
 
+func TestAddresses(t *testing.T) {
+	for _, addr := range []string{":0", "127.0.0.1:0", "localhost:0", "[::1]:0"} {
+		if ln, err := net.Listen("tcp", addr); err != nil {
+			t.Logf("this system cannot listen on %s: %v", addr, err)
+			continue
+		} else {
+			ln.Close()
+		}
+		r := start(t, Config{Addr: addr}, upgradeTo(echo))
+		c := dialWS(t, r)
+		c.say(text("x"))
+		c.expect("x")
+	}
+	for _, addr := range []string{"no port", "127.0.0.1:99999"} {
+		r, err := New(Config{Addr: addr}, upgradeTo(echo))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Run(); err == nil {
+			t.Errorf("listens on %q", addr)
+		}
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for _, c := range []struct {
 		cfg  Config

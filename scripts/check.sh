@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-unformatted=$(git ls-files '*.go' | grep -v '\.pb\.go$' | xargs gofmt -l)
+unformatted=$(gofmt -l . | grep -v '\.pb\.go$' || true)
 if [ -n "$unformatted" ]; then
 	printf 'not formatted, run gofmt -w on:\n%s\n' "$unformatted" >&2
 	exit 1

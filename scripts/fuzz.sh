@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 time=${1:-60s}
 
 go list ./... | while read -r package; do
-	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+	tests=$(go test -list '^Fuzz' "$package")
+	for target in $(grep '^Fuzz' <<<"$tests" || true); do
 		echo "== $package $target"
 		go test -run "^$" -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 50x "$package"
 	done

@@ -9,7 +9,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
 have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
-have gcc || have clang || packages+=(gcc libc6-dev)
+have "$(go env CC)" || packages+=(gcc libc6-dev)
 
 if [ "${#packages[@]}" -gt 0 ]; then
 	if [ "$(id -u)" -eq 0 ] && have apt-get; then

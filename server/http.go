@@ -21,6 +21,10 @@ const (
 	idleTimeout       = 60 * time.Second
 )
 
+// maxHeaderBytes is the largest head of the requests that follow the first on a connection; the first is read by the reactor, which
+// has the same limit. Net/http adds 4 KiB.
+const maxHeaderBytes = 16 << 10
+
 // listen builds the HTTP servers. What is for backends and operators goes to the internal port if there is one.
 func (s *Server) listen() error {
 	public, private := http.NewServeMux(), http.NewServeMux()
@@ -52,13 +56,26 @@ func (s *Server) listen() error {
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           closeAfterChunked(h),
+		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// closeAfterChunked ends a connection after a request with a chunked body. If such a request also has a length, net/http goes by
+// the chunks and says nothing, while a proxy in front may go by the length: what follows must not be read as another request. The
+// first request of a connection never has both, but net/http alone sees the others.
+func closeAfterChunked(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) mountAPI(public, internal *http.ServeMux) {

@@ -23,6 +23,8 @@ func (s *Server) apiHandler() http.Handler {
 		Node:     s,
 		Metrics:  s.metrics,
 		Log:      s.log,
+
+		QueueBytesMax: s.cfg.Client.QueueMaxSize,
 	}, s.rules.Load())
 	return api.NewHTTP(s.api, api.HTTPConfig{
 		Prefix:          c.HandlerPrefix,

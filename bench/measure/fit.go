@@ -22,7 +22,7 @@ func Fit(x, y []float64) (Line, error) {
 	if len(x) != len(y) || len(x) < 2 {
 		return Line{}, errors.New("a line needs at least two points, each with an x and a y")
 	}
-	mx, my := mean(x), mean(y)
+	mx, my := Mean(x), Mean(y)
 	var sxx, sxy, syy float64
 	for i := range x {
 		dx, dy := x[i]-mx, y[i]-my
@@ -51,10 +51,11 @@ func Fit(x, y []float64) (Line, error) {
 	return l, nil
 }
 
-func mean(v []float64) float64 {
+// Mean is the average of v, 0 of nothing.
+func Mean(v []float64) float64 {
 	var sum float64
 	for _, f := range v {
 		sum += f
 	}
-	return sum / float64(len(v))
+	return sum / float64(max(1, len(v)))
 }

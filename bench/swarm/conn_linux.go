@@ -132,7 +132,7 @@ func (g *group) read(i int32) {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return
 	case errno != 0:
-		g.drop(i, 0, "read: "+remedy(errno))
+		g.drop(i, 0, "read: "+errno.Error()+" while waiting for "+c.state.String())
 		return
 	case n == 0:
 		g.drop(i, 0, "closed without a close frame while waiting for "+c.state.String())
@@ -167,11 +167,8 @@ func (g *group) write(i int32, b []byte) {
 	if errno == unix.EAGAIN || errno == unix.EINTR {
 		n, errno = 0, 0
 	}
-	if errno != 0 {
-		g.drop(i, 0, "write: "+remedy(errno))
-		return
-	}
-	if n == len(b) {
+	if errno != 0 || n == len(b) {
+		// A conn that takes nothing any more says so to epoll too; what it has received before, a close frame perhaps, is read first.
 		return
 	}
 	g.swarm.unsent[at] = append([]byte(nil), b[n:]...)
@@ -206,6 +203,7 @@ func (g *group) drop(i int32, code uint16, why string) {
 	g.hangUp(i)
 	if wasLive {
 		g.stats.Closes = addCounts(g.stats.Closes, map[string]int{why: 1})
+		g.leave(i)
 	}
 	g.failed(i, why)
 }

@@ -50,7 +50,7 @@ const (
 	// SubscriptionsMax is how many subscriptions one client may have.
 	SubscriptionsMax = 200
 
-	retryAfter = time.Second // a slow client that was closed comes back
+	retryAfter = time.Second // a client that comes back waits so long
 )
 
 // Group describes clients First to First+Count−1, all alike. It travels to worker processes as JSON.
@@ -79,6 +79,7 @@ type Group struct {
 	Recoverable  bool          `json:"recoverable,omitempty"`
 	Request      Request       `json:"request,omitempty"`
 	TricklePause time.Duration `json:"trickle_pause,omitempty"` // between two bytes of a slow client
+	ComeBack     bool          `json:"come_back,omitempty"`     // a client whose conn ends connects again
 }
 
 // Check says what is wrong with g.
@@ -150,7 +151,7 @@ type Stats struct {
 	Pings      uint64           `json:"pings"`  // of the protocol, all answered at once
 	Replies    uint64           `json:"replies"`
 	Unanswered uint64           `json:"unanswered"`       // requests without a reply when asking ended
-	Reopened   uint64           `json:"reopened"`         // slow clients that came back
+	Reopened   uint64           `json:"reopened"`         // clients that came back
 	Closes     map[string]int   `json:"closes,omitempty"` // conns that ended, by code and reason
 	Faults     map[string]int   `json:"faults,omitempty"` // what a server should not send
 	Latency    *measure.Latency `json:"latency,omitempty"`

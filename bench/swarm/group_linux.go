@@ -37,6 +37,15 @@ type group struct {
 	inFlight int
 	progress int64 // when a client last got live
 	started  int64
+
+	// Clients that come back, the first to do so first.
+	absent []absent
+}
+
+// absent is a client without a conn.
+type absent struct {
+	client int32
+	back   int64 // when it connects again
 }
 
 // role is what is special about the clients of a group. A client that a role drops stays closed, whatever state it returns.
@@ -124,7 +133,7 @@ func (g *group) sourceOf(i int32) unix.Sockaddr {
 
 // turn does what is due by the clock: dial more clients, give up, and whatever the role has to do.
 func (g *group) turn(now int64) {
-	g.due = g.role.turn(now)
+	g.due = min(g.role.turn(now), g.welcome(now))
 	if g.done == nil {
 		return
 	}
@@ -147,6 +156,35 @@ func (g *group) turn(now int64) {
 		return
 	}
 	g.due = min(g.due, patience)
+}
+
+// leave notes that client i, which was live, has lost its conn.
+func (g *group) leave(i int32) {
+	if !g.cfg.ComeBack {
+		return
+	}
+	// Those that went together come back at the pace at which they came.
+	back := g.swarm.now() + int64(retryAfter)
+	if n := len(g.absent); n > 0 {
+		back = max(back, g.absent[n-1].back+int64(g.plan.Period))
+	}
+	g.absent = append(g.absent, absent{i, back})
+	g.due = min(g.due, g.absent[0].back)
+}
+
+// welcome dials for the clients that come back now, and returns when the next one does.
+func (g *group) welcome(now int64) int64 {
+	for len(g.absent) > 0 {
+		if g.absent[0].back > now {
+			return g.absent[0].back
+		}
+		i := g.absent[0].client
+		g.absent = g.absent[1:]
+		g.stats.Reopened++
+		g.dial(i)
+	}
+	g.absent = nil
+	return never
 }
 
 // ready notes that client i is live.
@@ -220,6 +258,7 @@ func (g *group) live() int {
 }
 
 func (g *group) close() {
+	g.cfg.ComeBack, g.absent = false, nil
 	for i := range g.conns {
 		g.hangUp(int32(i))
 	}

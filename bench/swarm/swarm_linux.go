@@ -20,13 +20,13 @@ type Swarm struct {
 	clock
 	poll *poll
 
-	groups  []*group // by number; nil: closed
-	buf     []byte
-	halves  map[place][]byte // what came of a message that is not whole yet
-	unsent  map[place][]byte // what a full socket did not take
-	waits   []wait           // callers of Await
-	stop    bool
-	readAt  int64 // when the bytes being looked at were read
+	groups []*group // by number; nil: closed
+	buf    []byte
+	halves map[place][]byte // what came of a message that is not whole yet
+	unsent map[place][]byte // what a full socket did not take
+	waits  []wait           // callers of Await
+	stop   bool
+	readAt int64 // when the bytes being looked at were read
 }
 
 // place is a client: its group and its index there.

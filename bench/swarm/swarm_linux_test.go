@@ -190,6 +190,23 @@ func TestLossesAndDuplicates(t *testing.T) {
 	}
 }
 
+func TestSubscribersComeBack(t *testing.T) {
+	server := benchtest.Start(benchtest.Config{})
+	defer server.Close()
+	r := run(t)
+	g := like(server, Subscriber, 12)
+	g.ComeBack, g.ConnectRate = true, 1000
+	if o := r.open(g); o.Err() != nil {
+		t.Fatal(o.Err())
+	}
+	server.Kick(3008, "slow")
+	r.until("g", func(st Stats) bool { return st.Reopened == 12 && st.Live == 12 && st.Closes["3008 slow"] == 12 })
+	server.Publish("news", payload(t, 1))
+	if !r.await("g", 12) {
+		t.Fatalf("%+v", r.stats("g"))
+	}
+}
+
 func TestManySubscriptionsPerClient(t *testing.T) {
 	server := benchtest.Start(benchtest.Config{})
 	defer server.Close()
@@ -327,7 +344,7 @@ func TestTricklers(t *testing.T) {
 		t.Run(string(role), func(t *testing.T) {
 			r := run(t)
 			g := like(server, role, 5)
-			g.TricklePause = time.Millisecond
+			g.TricklePause, g.ComeBack = time.Millisecond, true
 			if o := r.open(g); o.Err() != nil || o.Live != 5 {
 				t.Fatalf("%+v", o)
 			}
@@ -336,7 +353,7 @@ func TestTricklers(t *testing.T) {
 				return
 			}
 			server.Kick(3502, "stale")
-			r.until("g", func(st Stats) bool { return st.Closes["3502 stale"] == 5 && st.Reopened >= 5 })
+			r.until("g", func(st Stats) bool { return st.Closes["3502 stale"] == 5 && st.Reopened == 5 && st.Live == 5 })
 		})
 	}
 }

@@ -11,18 +11,17 @@ import (
 // slowFrameBytes is the payload that a slow frame announces: below the usual limit of 64 KiB, and never reached.
 const slowFrameBytes = 60000
 
-// tricklers send one byte per TricklePause each, evenly spread over it, and start again when the server has had enough.
+// tricklers send one byte per TricklePause each, evenly spread over it.
 type tricklers struct {
 	talker
 	script []byte           // what every client says, then padding without end
 	plan   measure.Schedule // of bytes in the whole group
 	next   int64
 	at     []int32 // how many bytes of the script each client has sent
-	back   []int64 // when a closed client comes back
 }
 
 func newTricklers(g *group) *tricklers {
-	t := &tricklers{talker: talker{g}, at: make([]int32, g.cfg.Count), back: make([]int64, g.cfg.Count)}
+	t := &tricklers{talker: talker{g}, at: make([]int32, g.cfg.Count)}
 	pause := max(g.cfg.TricklePause, time.Millisecond)
 	t.plan = measure.Schedule{Start: g.swarm.now(), Period: max(pause/time.Duration(g.cfg.Count), time.Microsecond)}
 	if g.cfg.Role == SlowHead {
@@ -54,11 +53,8 @@ func (t *tricklers) turn(now int64) int64 {
 	for t.plan.Due(t.next) <= now {
 		i := int32(t.next % int64(len(t.at)))
 		t.next++
-		switch c := &t.conns[i]; {
-		case c.state == stateLive || c.state == stateDraining:
+		if t.conns[i].state.live() {
 			t.trickle(i)
-		case c.fd < 0 && c.counted:
-			t.comeBack(i, now)
 		}
 	}
 	return t.plan.Due(t.next)
@@ -72,16 +68,4 @@ func (t *tricklers) trickle(i int32) {
 	}
 	t.at[i]++
 	t.write(i, one[:])
-}
-
-// comeBack dials again once a second has passed since client i was found closed.
-func (t *tricklers) comeBack(i int32, now int64) {
-	switch back := t.back[i]; {
-	case back == 0:
-		t.back[i] = now + int64(retryAfter)
-	case now >= back:
-		t.back[i] = 0
-		t.stats.Reopened++
-		t.dial(i)
-	}
 }

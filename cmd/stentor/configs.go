@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -11,8 +12,16 @@ import (
 	"stentor/server/config"
 )
 
+const configMeaning = "configuration file: .json, .yaml, .yml or .toml"
+
 func addConfigFlag(c *cobra.Command) *string {
-	return c.Flags().StringP("config", "c", config.FileDefault, "configuration file: .json, .yaml, .yml or .toml")
+	return c.Flags().StringP("config", "c", config.FileDefault, configMeaning)
+}
+
+// loadConfig reads the configuration for a tool, which prints no warnings. A file that was named has to exist.
+func loadConfig(c *cobra.Command, file string) (*config.Config, error) {
+	loaded, err := config.Load(config.Options{File: file, FileRequired: c.Flags().Changed("config")})
+	return loaded.Config, err
 }
 
 func genConfigCommand() *cobra.Command {
@@ -35,16 +44,12 @@ func genConfigCommand() *cobra.Command {
 func defaultConfigCommand() *cobra.Command {
 	c := &cobra.Command{Use: "defaultconfig", Short: "Write a full configuration file: all options with their values", Args: cobra.NoArgs}
 	file := addConfigFlag(c)
-	base := c.Flags().StringP("base", "b", "", "configuration file whose values take the place of the defaults")
+	base := addBaseFlag(c)
 	dryRun := c.Flags().BoolP("dry-run", "d", false, "print the file, write nothing")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg := config.Default()
-		if *base != "" {
-			loaded, err := config.Load(config.Options{File: *base})
-			if err != nil {
-				return err
-			}
-			cfg = loaded.Config
+		cfg, err := baseConfig(*base)
+		if err != nil {
+			return err
 		}
 		format, err := config.FormatOf(*file)
 		if err != nil {
@@ -63,10 +68,23 @@ func defaultConfigCommand() *cobra.Command {
 	return c
 }
 
+func addBaseFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("base", "b", "", "configuration file whose values take the place of the defaults")
+}
+
+// baseConfig is the configuration of a file; that of a server that was told nothing for "".
+func baseConfig(file string) (*config.Config, error) {
+	if file == "" {
+		return config.Default(), nil
+	}
+	loaded, err := config.Load(config.Options{File: file, FileRequired: true})
+	return loaded.Config, err
+}
+
 // writeNew writes a file that does not exist yet and that only its owner may read: it holds secrets.
 func writeNew(file string, content []byte) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, os.ErrExist) {
+	if errors.Is(err, fs.ErrExist) {
 		return errors.New("output config file already exists")
 	}
 	if err != nil {
@@ -81,10 +99,10 @@ func checkConfigCommand() *cobra.Command {
 	file := addConfigFlag(c)
 	strict := c.Flags().BoolP("strict", "s", false, "unknown keys are errors")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if _, err := os.Stat(*file); err != nil {
-			return err
+		loaded, err := config.Load(config.Options{File: *file, FileRequired: true})
+		for _, w := range loaded.Warnings {
+			fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
 		}
-		loaded, err := config.Load(config.Options{File: *file})
 		if err != nil {
 			return err
 		}
@@ -94,9 +112,6 @@ func checkConfigCommand() *cobra.Command {
 				paths[i] = w.Path
 			}
 			return fmt.Errorf("unknown keys in config: %s", strings.Join(paths, ", "))
-		}
-		for _, w := range loaded.Warnings {
-			fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
 		}
 		return nil
 	}

@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/centrifugal/centrifuge-go"
+	"github.com/gobwas/ws"
 )
 
 // TestShutdown: SIGTERM closes clients with 3001, which makes them come back elsewhere, and the process ends with 0.
@@ -36,41 +40,117 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestReload: SIGHUP applies channel options and tokens; a file that is not valid is reported and changes nothing.
+// TestSecondSignal: who cannot wait for clients that do not answer signals twice.
+func TestSecondSignal(t *testing.T) {
+	p := start(t, quickStart)
+	c, _, _, err := ws.Dial(t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/connection/websocket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() // it never reads, so it never answers the close
+	p.signal(syscall.SIGTERM)
+	p.waitLog("closing clients")
+	p.signal(syscall.SIGTERM)
+	p.wait()
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v", p.cmd.ProcessState)
+	}
+}
+
+// TestReload: SIGHUP applies channel options and tokens; a file that is not valid, or not there, is reported and changes nothing.
 func TestReload(t *testing.T) {
 	p := start(t, quickStart)
 	if status, answer := p.post("/api/publish", `{"channel":"fresh:1","data":{}}`); !strings.Contains(answer, `"code":102`) {
 		t.Fatalf("a namespace that is not there: %d %s", status, answer)
 	}
 	file := filepath.Join(p.cmd.Dir, "config.json")
-	rewrite := func(content, message string) {
+	rewrite := func(content string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		p.signal(syscall.SIGHUP)
+	}
+	want := func(line, part string) {
+		t.Helper()
+		if !strings.Contains(line, part) {
+			t.Errorf("no %s in the log line %s", part, line)
+		}
+	}
+	fresh := strings.Replace(quickStart, `{"name": "locked"}`, `{"name": "fresh"}`, 1)
+	rewrite(fresh)
+	want(p.waitLog("the configuration was reloaded"), `"changed":["channel.namespaces[fresh]","channel.namespaces[locked]"]`)
+	p.publish("fresh:1", `{}`)
+
+	rewrite(`{"channel": 5, "http_server": {"port": "x"}}`)
+	want(p.waitLog("the configuration was not reloaded"), `"error":"channel = `)
+	want(p.waitLog("the configuration was not reloaded"), `"error":"http_server.port = `)
+	p.publish("fresh:1", `{}`)
+
+	rewrite(`{"client": {"token": {"hmac_secret_key": "s"}}, "channel": {"namespaces": [{"name": "fresh"}, {"name": "fresh"}]}}`)
+	want(p.waitLog("the configuration was not reloaded"), "the name is used twice")
+	p.publish("fresh:1", `{}`)
+
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGHUP)
+	want(p.waitLog("the configuration was not reloaded"), "no such file or directory")
+	p.publish("fresh:1", `{}`)
+
+	rewrite(strings.Replace(fresh, `"api_key"`, `"client_channel_limit": 5, "api_key"`, 1))
+	want(p.waitLog("some options changed that are read only at the start"), `"options":["client.channel_limit"]`)
+	p.waitLog("the configuration was reloaded; nothing changed")
+	p.publish("fresh:1", `{}`)
+}
+
+// TestPIDFile: the file is there while the server runs, and a second one that fails leaves it alone.
+func TestPIDFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stentor.pid")
+	p := start(t, quickStart, "--pid_file", file)
+	holds := func() string {
+		t.Helper()
+		content, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-		p.waitLog(message)
+		return string(content)
 	}
-	rewrite(strings.Replace(quickStart, `{"name": "locked"}`, `{"name": "fresh"}`, 1), "the configuration was reloaded")
-	p.publish("fresh:1", `{}`)
-	rewrite(`{"channel": 5}`, "the configuration was not reloaded")
-	p.publish("fresh:1", `{}`)
+	pid := strconv.Itoa(p.cmd.Process.Pid) + "\n"
+	if got := holds(); got != pid {
+		t.Errorf("the file holds %q, want %q", got, pid)
+	}
+	second := secondInstance(t, p, "--pid_file", file)
+	if out, err := second.CombinedOutput(); err == nil {
+		t.Errorf("the second server ended without an error:\n%s", out)
+	}
+	if got := holds(); got != pid {
+		t.Errorf("after a second start the file holds %q, want %q", got, pid)
+	}
+	p.stop()
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// secondInstance is a server that wants the port of p.
+func secondInstance(t *testing.T, p *process, args ...string) *exec.Cmd {
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	args = append([]string{"--config", filepath.Join(p.cmd.Dir, "config.json"), "--http_server.address", "127.0.0.1", "--http_server.port", port}, args...)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	return cmd
 }
 
 // TestSecondInstance: a port that is taken is said so, and nothing else happens.
 func TestSecondInstance(t *testing.T) {
 	p := start(t, quickStart)
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	second := exec.CommandContext(ctx, os.Args[0], "--config", filepath.Join(p.cmd.Dir, "config.json"),
-		"--http_server.address", "127.0.0.1", "--http_server.port", port)
-	second.Env = append(os.Environ(), asServer+"=1")
+	second := secondInstance(t, p)
 	out, err := second.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "address already in use") {
 		t.Errorf("the second server ended with %v and said:\n%s", err, out)
@@ -102,5 +182,28 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("ended with %v and said:\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestAllInterfaces: without an address the server is reached over IPv4 and IPv6.
+func TestAllInterfaces(t *testing.T) {
+	p := start(t, quickStart, "--http_server.address", "")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		if l, err := net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			t.Logf("this machine has no %s", host)
+			continue
+		} else {
+			l.Close()
+		}
+		resp, err := http.Get("http://" + net.JoinHostPort(host, port) + "/health")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		resp.Body.Close()
 	}
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 
@@ -27,8 +27,37 @@ func openLog(c config.Log) (log *slog.Logger, closeLog func(), err error) {
 		}
 		return slog.New(slog.NewJSONHandler(f, options)), func() { f.Close() }, nil
 	}
-	if term.IsTerminal(int(os.Stderr.Fd())) {
-		return slog.New(slog.NewTextHandler(io.Writer(os.Stderr), options)), func() {}, nil
+	if onTerminal() {
+		return slog.New(slog.NewTextHandler(os.Stderr, options)), func() {}, nil
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, options)), func() {}, nil
+}
+
+func onTerminal() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
+
+// logged is an error that standard error has in a log line, so that main need not print it.
+type logged struct{ error }
+
+func (l logged) Unwrap() error { return l.error }
+
+// failed ends a server that has its logger.
+func failed(log *slog.Logger, c config.Log, err error) error {
+	log.Error("the server ends", "error", err)
+	if c.File == "" && log.Enabled(context.Background(), slog.LevelError) {
+		return logged{err}
+	}
+	return err
+}
+
+// failedEarly ends a server that could not make its logger yet. Who sits at a terminal gets plain text, one line per error;
+// elsewhere the lines are JSON, as all others would have been.
+func failedEarly(err error) error {
+	if onTerminal() {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	for _, e := range config.All(err) {
+		log.Error("the server does not start", "error", e)
+	}
+	return logged{err}
 }

@@ -2,16 +2,25 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+
+	"stentor/server/config"
 )
 
 // version is set by the linker.
 var version = "dev"
 
 func main() {
-	if err := rootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
+	err := rootCommand().Execute()
+	if err == nil {
+		return
 	}
+	if !errors.As(err, new(logged)) {
+		for _, e := range config.All(err) {
+			fmt.Fprintln(os.Stderr, "error:", e)
+		}
+	}
+	os.Exit(1)
 }

@@ -12,25 +12,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"stentor/server/auth"
 	"stentor/server/config"
 )
 
 // TestMain lets the test binary be the server: the tests start it as a process of its own, the same program that main runs.
+// Scripts call it by its name.
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {
 		main()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"stentor": main})
 }
 
-const asServer = "STENTOR_TEST_AS_SERVER"
+const asServer = "TEST_AS_STENTOR"
 
 // process is a running server.
 type process struct {
@@ -43,10 +47,13 @@ type process struct {
 // logs keeps what a server wrote and tells when something was.
 type logs struct {
 	r    io.Reader
-	seen chan string
+	seen chan logLine
 	all  bytes.Buffer // read after done
 	done chan struct{}
 }
+
+// logLine is a line of the log: all of it, and the message in it.
+type logLine struct{ text, message string }
 
 // quickStart is the configuration of the widely copied quick start of the version 5 era, with flat names.
 const quickStart = `{
@@ -69,21 +76,29 @@ const (
 // start runs a server with this configuration on a free port of the loopback address and waits until it serves.
 func start(t *testing.T, cfg string, args ...string) *process {
 	t.Helper()
+	return startBy(t, nil, cfg, args...)
+}
+
+// startBy is start through a launcher: a command that runs what follows it.
+func startBy(t *testing.T, launcher []string, cfg string, args ...string) *process {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.json")
 	if err := os.WriteFile(file, []byte(cfg), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	args = append([]string{"--config", file, "--http_server.address", "127.0.0.1", "--http_server.port", port, "--health.enabled"}, args...)
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), url: "http://127.0.0.1:" + port}
+	line := append(slices.Clone(launcher), os.Args[0], "--config", file, "--http_server.address", "127.0.0.1", "--http_server.port", port,
+		"--health.enabled")
+	line = append(line, args...)
+	p := &process{t: t, cmd: exec.Command(line[0], line[1:]...), url: "http://127.0.0.1:" + port}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), asServer+"=1")
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.logs = &logs{r: stderr, seen: make(chan string, 1024), done: make(chan struct{})}
+	p.logs = &logs{r: stderr, seen: make(chan logLine, 1024), done: make(chan struct{})}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,22 +127,22 @@ func (l *logs) follow() {
 		}
 		if json.Unmarshal(scan.Bytes(), &line) == nil {
 			select {
-			case l.seen <- line.Message:
+			case l.seen <- logLine{scan.Text(), line.Message}:
 			default:
 			}
 		}
 	}
 }
 
-// waitLog waits for a log line that begins so.
-func (p *process) waitLog(prefix string) {
+// waitLog waits for a log line whose message begins so, and returns all of the line.
+func (p *process) waitLog(prefix string) string {
 	p.t.Helper()
 	timeout := time.After(20 * time.Second)
 	for {
 		select {
-		case message := <-p.logs.seen:
-			if strings.HasPrefix(message, prefix) {
-				return
+		case line := <-p.logs.seen:
+			if strings.HasPrefix(line.message, prefix) {
+				return line.text
 			}
 		case <-p.logs.done:
 			p.t.Fatalf("the server ended before it logged %q:\n%s", prefix, p.logs.all.String())
@@ -137,12 +152,23 @@ func (p *process) waitLog(prefix string) {
 	}
 }
 
+// signal sends s to the server.
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // stop ends the server as an operator would and returns its exit code.
 func (p *process) stop() int {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
+	p.signal(syscall.SIGTERM)
+	return p.wait()
+}
+
+// wait returns the exit code of a server that was told to end; -1 if a signal ended it.
+func (p *process) wait() int {
 	<-p.logs.done
 	p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()

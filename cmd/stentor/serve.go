@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
-	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -22,25 +19,33 @@ import (
 
 // serve runs the server until it is told to stop.
 func serve(ctx context.Context, flags *pflag.FlagSet) error {
-	load := func() (config.Result, error) {
-		return config.Load(config.Options{File: configFile(flags), Flags: flags})
-	}
-	loaded, err := load()
+	src := newSource(flags)
+	loaded, err := src.load()
 	if err != nil {
-		return err
+		return failedEarly(err)
 	}
-	cfg := loaded.Config
-	log, closeLog, err := openLog(cfg.Log)
+	log, closeLog, err := openLog(loaded.Config.Log)
 	if err != nil {
-		return err
+		return failedEarly(err)
 	}
 	defer closeLog()
 	for _, w := range loaded.Warnings {
 		log.Warn(w.String())
 	}
-	if cfg.Dev.Enabled {
-		prepareDev(cfg)
+	if err := run(ctx, src, loaded, log); err != nil {
+		return failed(log, loaded.Config.Log, err)
 	}
+	return nil
+}
+
+// run is the life of one server.
+func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logger) error {
+	cfg := loaded.Config
+	pid, err := openPIDFile(cfg.PIDFile)
+	if err != nil {
+		return err
+	}
+	defer pid.remove(log)
 	memory := limitMemory(&cfg.Reactor, log)
 	s, err := server.New(server.Options{
 		Config:             cfg,
@@ -52,38 +57,30 @@ func serve(ctx context.Context, flags *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	removePID, err := writePID(cfg.PIDFile)
-	if err != nil {
-		return err
-	}
-	defer removePID()
-
-	stop := reloadOnHangup(s, load, log)
+	stop := reloadOnHangup(s, src, cfg, log)
 	defer stop()
 	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	go func() {
+
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		select {
 		case <-s.Ready():
+			pid.write(log)
 			announce(s, cfg, loaded.File, log)
+			<-ctx.Done()
 		case <-ctx.Done():
 		}
-		<-ctx.Done()
 		cancel() // a second signal ends the process at once
-	}()
-	return s.Run(ctx)
+	})
+	err = s.Run(ctx)
+	cancel()
+	watch.Wait()
+	return err
 }
 
 func openMemoryEngine(r engine.Receiver) (engine.Broker, error) {
 	return memengine.New(memengine.Config{}, r), nil
-}
-
-func configFile(flags *pflag.FlagSet) string {
-	file, err := flags.GetString("config")
-	if err != nil {
-		return ""
-	}
-	return file
 }
 
 // announce says what runs where.
@@ -91,62 +88,10 @@ func announce(s *server.Server, cfg *config.Config, file string, log *slog.Logge
 	log.Info("serving",
 		"version", version, "go", runtime.Version(), "pid", os.Getpid(), "engine", cfg.Engine.Type, "config", file,
 		"address", s.Addr().String(), "loops", s.Loops(), "max_connections", s.MaxConnections())
+	if cfg.Reactor.MaxConnections == 0 {
+		warnFewConnections(s.MaxConnections(), log)
+	}
 	if cfg.Dev.Enabled {
 		printDev(s.Addr(), cfg)
 	}
-}
-
-// reloadOnHangup applies the configuration anew at each SIGHUP. One that is not valid is reported and changes nothing.
-func reloadOnHangup(s *server.Server, load func() (config.Result, error), log *slog.Logger) (stop func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	go func() {
-		for range hangup {
-			loaded, err := load()
-			if err == nil {
-				err = s.Reload(loaded.Config)
-			}
-			if err != nil {
-				log.Error("the configuration was not reloaded; the old one stays", "error", err)
-				continue
-			}
-			for _, w := range loaded.Warnings {
-				log.Warn(w.String())
-			}
-			log.Info("the configuration was reloaded")
-		}
-	}()
-	return func() {
-		signal.Stop(hangup)
-		close(hangup)
-	}
-}
-
-// writePID keeps the process id in a file while the server runs.
-func writePID(path string) (remove func(), err error) {
-	if path == "" {
-		return func() {}, nil
-	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("pid_file: %w; name a file in a directory that the server may write to", err)
-	}
-	return func() {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			fmt.Fprintln(os.Stderr, "pid_file:", err)
-		}
-	}, nil
-}
-
-// limitMemory sets the collector's target and limit, and returns the limit in bytes.
-func limitMemory(c *config.Reactor, log *slog.Logger) int64 {
-	limit, source := c.MemoryLimit, "reactor.memory_limit"
-	if limit == 0 {
-		limit, source = availableMemory()
-	}
-	debug.SetGCPercent(c.GOGC)
-	if limit > 0 {
-		debug.SetMemoryLimit(limit)
-	}
-	log.Info("memory", "gogc", c.GOGC, "limit_bytes", limit, "from", source)
-	return limit
 }

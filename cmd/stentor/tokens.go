@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"stentor/server/auth"
-	"stentor/server/config"
 )
 
 // ttlDefault is the life of a generated token, in seconds: a week.
@@ -17,13 +20,13 @@ func genTokenCommand() *cobra.Command {
 	c := &cobra.Command{Use: "gentoken", Short: "Sign a connection token for a user", Args: cobra.NoArgs}
 	file, user, ttl, quiet := addTokenFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		loaded, err := config.Load(config.Options{File: *file})
+		cfg, err := loadConfig(c, *file)
 		if err != nil {
 			return err
 		}
-		token, err := auth.MintConnection(loaded.Config.Client.Token, *user, time.Now(), seconds(*ttl))
+		token, err := auth.MintConnection(cfg.Client.Token, *user, time.Now(), seconds(*ttl))
 		if err != nil {
-			return err
+			return noSecret(err, *file)
 		}
 		printToken(c, token, fmt.Sprintf("user %q", *user), *ttl, *quiet)
 		return nil
@@ -37,19 +40,19 @@ func genSubTokenCommand() *cobra.Command {
 	channel := c.Flags().StringP("channel", "s", "", "channel")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *channel == "" {
-			return fmt.Errorf("no channel given; name it with --channel")
+			return errors.New("no channel given; name it with --channel")
 		}
-		loaded, err := config.Load(config.Options{File: *file})
+		cfg, err := loadConfig(c, *file)
 		if err != nil {
 			return err
 		}
-		verifier := loaded.Config.Client.Token
-		if separate := loaded.Config.Client.SubscriptionToken; separate.Enabled {
-			verifier = separate.Token
+		block := cfg.Client.Token
+		if separate := cfg.Client.SubscriptionToken; separate.Enabled {
+			block = separate.Token
 		}
-		token, err := auth.MintSubscription(verifier, *user, *channel, time.Now(), seconds(*ttl))
+		token, err := auth.MintSubscription(block, *user, *channel, time.Now(), seconds(*ttl))
 		if err != nil {
-			return err
+			return noSecret(err, *file)
 		}
 		printToken(c, token, fmt.Sprintf("user %q and channel %q", *user, *channel), *ttl, *quiet)
 		return nil
@@ -62,6 +65,15 @@ func addTokenFlags(c *cobra.Command) (file, user *string, ttl *int, quiet *bool)
 	return addConfigFlag(c), f.StringP("user", "u", "", "user id; empty is the anonymous user"),
 		f.IntP("ttl", "t", ttlDefault, "seconds until the token expires; -1 for never"),
 		f.BoolP("quiet", "q", false, "print the token only")
+}
+
+// noSecret names the likely reason for having nothing to sign a token with.
+func noSecret(err error, file string) error {
+	_, missing := os.Stat(file)
+	if errors.Is(err, auth.ErrNoSecret) && errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Errorf("%w (there is no %s here; name the file with --config)", err, file)
+	}
+	return err
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -83,15 +95,17 @@ func checkTokenCommand() *cobra.Command {
 	c := &cobra.Command{Use: "checktoken TOKEN", Short: "Verify a connection token and show what it says", Args: cobra.ExactArgs(1)}
 	file := addConfigFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		connection, _, err := verifiers(*file)
+		token := strings.TrimSpace(args[0])
+		payload, connection, _, err := openToken(c, *file, token)
 		if err != nil {
 			return err
 		}
-		claims, err := connection.Connect(args[0], time.Now())
+		claims, err := connection.Connect(token, time.Now())
 		if err != nil {
 			return err
 		}
-		return printClaims(c, args[0], "valid token for "+userWords(claims.User))
+		printClaims(c, "valid token for "+userWords(claims.User), payload)
+		return nil
 	}
 	return c
 }
@@ -100,15 +114,17 @@ func checkSubTokenCommand() *cobra.Command {
 	c := &cobra.Command{Use: "checksubtoken TOKEN", Short: "Verify a subscription token and show what it says", Args: cobra.ExactArgs(1)}
 	file := addConfigFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		_, subscription, err := verifiers(*file)
+		token := strings.TrimSpace(args[0])
+		payload, _, subscription, err := openToken(c, *file, token)
 		if err != nil {
 			return err
 		}
-		claims, err := subscription.Subscribe(args[0], time.Now())
+		claims, err := subscription.Subscribe(token, time.Now())
 		if err != nil {
 			return err
 		}
-		return printClaims(c, args[0], fmt.Sprintf("valid subscription token for %s and channel %s", userWords(claims.User), claims.Channel))
+		printClaims(c, fmt.Sprintf("valid subscription token for %s and channel %s", userWords(claims.User), claims.Channel), payload)
+		return nil
 	}
 	return c
 }
@@ -120,19 +136,20 @@ func userWords(user string) string {
 	return "user " + user
 }
 
-func verifiers(file string) (connection, subscription *auth.Verifier, err error) {
-	loaded, err := config.Load(config.Options{File: file})
-	if err != nil {
-		return nil, nil, err
+// openToken returns the claims of a token as they stand in it, and who can verify it.
+func openToken(c *cobra.Command, file, token string) (payload []byte, connection, subscription *auth.Verifier, err error) {
+	if payload, err = auth.Payload(token); err != nil {
+		why := strings.TrimPrefix(err.Error(), auth.ErrInvalid.Error()+": ")
+		return nil, nil, nil, fmt.Errorf("token format is not valid\nreason: %s", why)
 	}
-	return auth.NewVerifiers(loaded.Config)
+	cfg, err := loadConfig(c, file)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	connection, subscription, err = auth.NewVerifiers(cfg)
+	return payload, connection, subscription, err
 }
 
-func printClaims(c *cobra.Command, token, verdict string) error {
-	payload, err := auth.Payload(token)
-	if err != nil {
-		return err
-	}
+func printClaims(c *cobra.Command, verdict string, payload []byte) {
 	fmt.Fprintf(c.OutOrStdout(), "%s\npayload: %s\n", verdict, payload)
-	return nil
 }

@@ -43,12 +43,13 @@ type Loop struct {
 	cfg Config
 
 	// Only the loop's own goroutine touches these.
-	now   Time
-	slots slots
-	wheel wheel
-	ready fifo[Task]
-	dirty fifo[Flusher]
-	spare []mail // the mailbox's other slice
+	now    Time
+	slots  slots
+	wheel  wheel
+	ready  fifo[Task]
+	dirty  fifo[Flusher]
+	spare  []mail // the mailbox's other slice
+	budget Budget // of the turn
 
 	mail mailbox // any goroutine
 	lag  Lag     // any goroutine
@@ -197,10 +198,11 @@ func (l *Loop) Turn(now Time) {
 	}
 	l.mail.rung.Store(false) // before the swap: mail that comes after it rings again
 
-	b := Budget{visits: TurnVisitsMax, deadline: nanotime() + int64(TurnTimeMax)}
-	if l.flush(&b) && l.expire(&b) && l.drain() && l.run(&b) {
-		b = Budget{visits: TurnVisitsMax, deadline: b.deadline}
-		l.flush(&b)
+	b := &l.budget // not a local: tasks see it through an interface, so it would be allocated for every turn
+	*b = Budget{visits: TurnVisitsMax, deadline: nanotime() + int64(TurnTimeMax)}
+	if l.flush(b) && l.expire(b) && l.drain() && l.run(b) {
+		b.visits = TurnVisitsMax
+		l.flush(b)
 	}
 	if l.dirty.len() > 0 || l.ready.len() > 0 || l.wheel.now < now {
 		l.Tick()

@@ -76,6 +76,10 @@ func TestMethods(t *testing.T) {
 		{"two bodies", "publish", `{"channel":"news","data":1}{"channel":"news","data":1}`, 400, badText, ""},
 		{"data is not JSON", "publish", `{"channel":"news","data":{"a":}}`, 400, badText, ""},
 		{"control character in data", "publish", "{\"channel\":\"news\",\"data\":\"a\nb\"}", 400, badText, ""},
+		{"bad escape in data", "publish", `{"channel":"news","data":"\q` + strings.Repeat("a", 100) + `"}`, 400, badText, ""},
+		{"bad escape in an unknown key", "publish", `{"channel":"news","data":1,"x":"\u00zz` + strings.Repeat("a", 100) + `"}`, 400, badText, ""},
+		{"nested deeper than the codec does", "publish", `{"channel":"news","data":` + strings.Repeat("[", codec.JSONDepthMax+1) +
+			strings.Repeat("]", codec.JSONDepthMax+1) + `}`, 400, badText, ""},
 		{"endless nesting", "publish", `{"channel":"news","data":` + strings.Repeat("[", 1<<20), 400, badText, ""},
 		{"endless nesting of unknown keys", "publish", strings.Repeat(`{"x":`, 1<<20), 400, badText, ""},
 		{"body null", "publish", `null`, 200, badRequest, ""},

@@ -31,7 +31,8 @@ const (
 
 var groups = []string{groupConfig, groupListen, groupClients, groupAPI, groupEngine, groupOperate, groupReactor}
 
-// Flags lists the options that have a flag: those of the reference server, and the whole section reactor.
+// Flags lists the options that have a flag: those of the reference server, the whole section reactor, and the limit of a
+// client's queue that belongs to it.
 func Flags() []Flag {
 	list := []Flag{
 		{Path: "http_server.address", Short: "a", Group: groupListen},
@@ -68,6 +69,7 @@ func Flags() []Flag {
 		{Path: "dev.enabled", Group: groupOperate},
 		{Path: "uni_grpc.enabled", Group: groupClients},
 		{Path: "uni_grpc.port", Group: groupClients},
+		{Path: "client.queue_max_size", Group: groupReactor},
 	}
 	for _, kid := range root().byName["reactor"].kids {
 		list = append(list, Flag{Path: "reactor." + kid.name, Group: groupReactor})

@@ -109,13 +109,15 @@ type Doc struct {
 	Type    string // as in the reference: string, int, Duration, []string, []Namespace{}
 	Default string
 	Meaning string
+
+	NotBuilt bool // accepted and ignored, with a warning
 }
 
 // Docs returns the option reference: every option of the tree, blocks spelled out wherever they are repeated.
 func Docs() []Doc {
 	var rows []Doc
 	root().paths("", func(path string, n *node) {
-		d := Doc{Path: path, Type: typeName(n), Default: n.def, Meaning: n.desc}
+		d := Doc{Path: path, Type: typeName(n), Default: n.def, Meaning: n.desc, NotBuilt: featureOf(path) >= 0}
 		if !strings.Contains(path, "[]") {
 			d.Env = envPrefixes[0] + envKey("", path)
 		}

@@ -133,7 +133,11 @@ func TestDocs(t *testing.T) {
 				t.Errorf("%+v", d)
 			}
 		case "channel.namespaces[].history_ttl":
-			if d.Env != "" || d.Type != "Duration" || d.Default != "0s" {
+			if d.Env != "" || d.Type != "Duration" || d.Default != "0s" || d.NotBuilt {
+				t.Errorf("%+v", d)
+			}
+		case "channel.namespaces[].presence", "grpc_api.port":
+			if !d.NotBuilt {
 				t.Errorf("%+v", d)
 			}
 		}
@@ -199,7 +203,7 @@ func TestFlags(t *testing.T) {
 	BindFlags(fs)
 	fs.Bool("version", false, "show the version")
 	usage := FlagUsages(fs)
-	for _, want := range []string{"Event loops and memory:\n", "-p, --http_server.port int", "(default 8000)", "--reactor.flush_delay duration", "-c, --config string", "Other:\n", "serve SSE [not built yet]\n"} {
+	for _, want := range []string{"Event loops and memory:\n", "-p, --http_server.port int", "(default 8000)", "--reactor.flush_delay duration", "-c, --config string", "Other:\n", "--client.queue_max_size int", "serve SSE [not built yet]\n"} {
 		if !strings.Contains(usage, want) {
 			t.Errorf("no %q in\n%s", want, usage)
 		}

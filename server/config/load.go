@@ -84,6 +84,7 @@ func Load(opts Options) (Result, error) {
 		res.File = file
 	}
 	errs := l.dec.errs
+	l.openForDev()
 	if len(errs) == 0 { // a half-read configuration would fail for reasons that are none
 		errs = append(l.cfg.problems(), l.emptySecrets()...)
 		for _, e := range errs {

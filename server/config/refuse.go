@@ -137,7 +137,7 @@ func (t *Token) hasKey() bool {
 func (c *Config) admitsSomebody() bool {
 	cl := &c.Client
 	return cl.Token.hasKey() || cl.Proxy.Connect.Enabled || cl.UserIDHTTPHeader != "" ||
-		cl.AllowAnonymousConnectWithoutToken || cl.Insecure || cl.InsecureSkipTokenSignatureVerify || c.Dev.Enabled
+		cl.AllowAnonymousConnectWithoutToken || cl.Insecure || cl.InsecureSkipTokenSignatureVerify
 }
 
 // advice returns what is allowed but dangerous, or leaves a server that nobody can use.
@@ -179,6 +179,10 @@ func (c *Config) advice() []Warning {
 	}
 	if c.Debug.Enabled && c.HTTPServer.InternalPort == "" {
 		say("debug.enabled", "debug.enabled is set and there is no http_server.internal_port: profiles are served on the public port")
+	}
+	if c.Dev.Enabled && !isLocal(c.HTTPServer.Address) {
+		say("http_server.address", fmt.Sprintf("dev.enabled is set and http_server.address is %q: everybody who reaches this machine can "+
+			"connect, subscribe and publish", c.HTTPServer.Address))
 	}
 	return list
 }

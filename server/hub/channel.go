@@ -5,7 +5,7 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Channel is what one loop knows of a channel. Only that loop touches it, except for listening.
+// Channel is what one loop knows of a channel. Only that loop touches it, except for listening and next.
 type Channel struct {
 	record *record
 
@@ -13,8 +13,12 @@ type Channel struct {
 	one     *Subscription
 	list    *members
 	pending *pending // nil while nothing waits
-	epoch   uint64   // of the positions of all positioned members; 0 while none is known
+	epoch   uint64   // of the positions of the members of this era; 0 while none is known
+	next    *Channel // of another loop, guarded by the table's stripe
 
+	// era counts the epochs that positions here have had. Members of an earlier one hear of it with the next publication. It
+	// wraps, so somebody who sleeps through 65,536 epochs without any publication would not.
+	era       uint16
 	loop      uint8
 	listening bool // guarded by the table's stripe
 }
@@ -44,30 +48,30 @@ func (c *Channel) Name() string { return c.record.name }
 // Pending reports that something waits to be handed out.
 func (c *Channel) Pending() bool { return c.pending != nil }
 
-// Subscribe makes s a member of the channel called name on loop l. From here on publications reach it; a positioned one ignores
-// them until Position was called.
-func (t *Table) Subscribe(l *loop.Loop, name string, f codec.Form, who Subscriber) *Subscription {
+// Subscribe makes s, which must be new, a member of the channel called name on loop l. From here on publications reach it. One
+// that is to be positioned must get its Position before the loop turns again.
+func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber) {
 	c := t.listen(l.ID(), name)
-	s := &Subscription{subscriber: who, channel: c, form: f}
+	s.subscriber, s.channel, s.form = who, c, f
 	c.add(s)
-	return s
 }
 
 // Position makes s a positioned subscription that has everything up to sp. Publications that wait and are not above it are
-// dropped for s; a gap after it is a Failure.
+// dropped for s; a gap after it is a Failure. An epoch that is not the channel's says that the stream was lost and made anew:
+// nobody else's position means anything then.
 func (t *Table) Position(s *Subscription, sp codec.StreamPosition) {
 	c := s.channel
-	if e := t.epoch(sp.Epoch); e != c.epoch {
+	if e := t.epoch(sp.Epoch); e != 0 && e != c.epoch {
 		if c.epoch != 0 {
-			c.failAll(s) // the channel was lost and made anew: nobody else's position means anything now
+			c.era++
 		}
 		c.epoch = e
 	}
 	s.flags |= positioned
-	s.offset = sp.Offset
+	s.offset, s.era = sp.Offset, c.era
 }
 
-// Unsubscribe removes s.
+// Unsubscribe removes s, once.
 func (t *Table) Unsubscribe(s *Subscription) {
 	c := s.channel
 	s.flags |= failed
@@ -198,27 +202,5 @@ func (c *Channel) shrink() {
 		c.list = nil
 	case cap(m.all) >= listShrinkMin && len(m.all) < cap(m.all)/4:
 		m.all = append(make([]*Subscription, 0, cap(m.all)/2), m.all...)
-	}
-}
-
-// failAll tells every positioned member but one that its position is lost.
-func (c *Channel) failAll(but *Subscription) {
-	var lost []*Subscription
-	if c.list == nil {
-		lost = append(lost, c.one)
-	} else {
-		lost = append(lost, c.list.all...) // a copy: Fail removes members
-	}
-	for _, s := range lost {
-		if s != nil && s != but && s.flags&positioned != 0 {
-			s.fail(Lost)
-		}
-	}
-}
-
-func (s *Subscription) fail(why Failure) {
-	if s.flags&failed == 0 {
-		s.flags |= failed
-		s.subscriber.Fail(s, why)
 	}
 }

@@ -25,7 +25,7 @@ func (e *event) frame(f codec.Form) *codec.Frame {
 	if have := e.frames[f].Load(); have != nil {
 		return have
 	}
-	buf := make([]byte, codec.HeaderRoom, codec.HeaderRoom+len(e.channel)+len(e.pub.Data)+pushRoom)
+	buf := make([]byte, codec.HeaderRoom, codec.HeaderRoom+pushRoom+e.size())
 	made := unencodable
 	if buf, err := codec.AppendPublication(buf, f, e.channel, e.pub); err == nil {
 		made = codec.NewFrame(f, buf)
@@ -38,22 +38,41 @@ func (e *event) frame(f codec.Form) *codec.Frame {
 	return e.frames[f].Load()
 }
 
-// pushRoom is a guess at what a push needs beside channel and data, in bytes; a wrong one costs a copy.
-const pushRoom = 64
+// pushRoom is a guess at what a push needs beside what size counts, in bytes; a wrong one costs a copy.
+const pushRoom = 96
+
+// size is how many bytes of others' the event holds.
+func (e *event) size() int {
+	p := e.pub
+	n := len(e.channel) + len(p.Data) + len(p.PrevData)
+	if i := p.Info; i != nil {
+		n += infoBytes + len(i.User) + len(i.ConnInfo) + len(i.ChanInfo)
+	}
+	for k, v := range p.Tags {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// infoBytes is what a publisher's info takes besides what it contains, as text: the client's id and the names of fields.
+const infoBytes = 36 + 60
 
 // cost is what the event weighs in a mailbox, in bytes.
-func (e *event) cost() int { return len(e.channel) + len(e.pub.Data) + eventBytes }
+func (e *event) cost() int { return e.size() + eventBytes }
 
 // eventBytes is the size of event and publication themselves, roughly.
 const eventBytes = 256
 
-// batch is a run of publications that one walk hands out.
+// batch is a run of publications that one walk hands out, and the markers that stood among them: a marker comes back when the
+// walk is over, so that those who publish what they are subscribed to do not keep publications apart.
 type batch struct {
-	events []*event
-	joined [codec.NumForms]*codec.Frame
+	events   []*event
+	markers  []*marker
+	answered int // markers that are back
+	joined   [codec.NumForms]*codec.Frame
 
-	// first and last are offsets; contiguous tells that every event has the offset after the one before it and all share one
-	// epoch, so that whoever stands right before first may take the joined frame.
+	// first and last are the offsets of the publications that have one, 0 if none has. contiguous tells that each has the offset
+	// after the one before it and all share one epoch, so that whoever stands right before first may take the joined frame.
 	first, last uint64
 	epoch       uint64
 	contiguous  bool
@@ -61,20 +80,30 @@ type batch struct {
 
 // Limits of one batch: what meets in a turn goes out as one write.
 const (
-	batchBytesMax  = 64 << 10
-	batchEventsMax = 128
+	batchBytesMax = 64 << 10
+	batchItemsMax = 128
 )
 
-// take moves events from the front of queue into b, as many as fit but at least one, and returns how many.
+// reset empties b and keeps nothing alive.
+func (b *batch) reset() {
+	clear(b.events)
+	clear(b.markers)
+	*b = batch{events: b.events[:0], markers: b.markers[:0]}
+}
+
+// take moves items from the front of queue into b, as many as fit but at least one, and returns how many.
 func (b *batch) take(queue []item) (n int) {
-	b.events, b.joined = b.events[:0], [codec.NumForms]*codec.Frame{}
+	b.reset()
 	bytes := 0
-	for n < len(queue) && queue[n].event != nil && n < batchEventsMax {
-		e := queue[n].event
-		if bytes += e.cost(); bytes > batchBytesMax && n > 0 {
-			break
+	for n < len(queue) && n < batchItemsMax {
+		if e := queue[n].event; e != nil {
+			if bytes += e.cost(); bytes > batchBytesMax && len(b.events) > 0 {
+				break
+			}
+			b.events = append(b.events, e)
+		} else {
+			b.markers = append(b.markers, queue[n].marker)
 		}
-		b.events = append(b.events, e)
 		queue[n] = item{}
 		n++
 	}
@@ -83,14 +112,19 @@ func (b *batch) take(queue []item) (n int) {
 }
 
 func (b *batch) survey() {
-	head := b.events[0]
-	b.first, b.last, b.epoch = head.pub.Offset, head.pub.Offset, head.epoch
-	b.contiguous = b.first > 0
-	for _, e := range b.events[1:] {
-		if e.pub.Offset != b.last+1 || e.epoch != b.epoch {
+	b.contiguous = true
+	for _, e := range b.events {
+		offset := e.pub.Offset
+		switch {
+		case offset == 0:
+		case b.first == 0:
+			b.first, b.last, b.epoch = offset, offset, e.epoch
+		case offset == b.last+1 && e.epoch == b.epoch:
+			b.last = offset
+		default:
 			b.contiguous = false
+			return
 		}
-		b.last = e.pub.Offset
 	}
 }
 

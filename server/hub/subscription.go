@@ -4,7 +4,7 @@ import "stentor/codec"
 
 // Subscriber is one client, as fan-out sees it. Its methods run on the loop of its channel.
 type Subscriber interface {
-	// Send queues a frame. A client that cannot take it ends itself.
+	// Send queues a frame. A client that cannot take it ends itself, and may give up its subscriptions at once.
 	Send(f *codec.Frame)
 	// Fail tells that s cannot go on. The subscriber removes it, now or later; until then s gets nothing.
 	Fail(s *Subscription, why Failure)
@@ -20,7 +20,8 @@ const (
 	Unencodable
 )
 
-// Subscription is one session on one channel: 48 bytes, one object.
+// Subscription is one session on one channel: 48 bytes. Its memory is the subscriber's and serves once: orders that are on their
+// way may still point to it after Unsubscribe.
 type Subscription struct {
 	subscriber Subscriber
 	channel    *Channel
@@ -29,15 +30,16 @@ type Subscription struct {
 	// offset is the last one sent or known, if positioned.
 	offset uint64
 	index  uint32 // among the channel's members
+	era    uint16 // of the channel, when the position was taken
 	form   codec.Form
-	flags  flag
+	flags  flags
 }
 
-type flag uint8
+type flags uint8
 
 const (
-	positioned flag = 1 << iota
-	failed          // Fail was called, or it was removed: nothing more is sent
+	positioned flags = 1 << iota
+	failed           // Fail was called, or it was removed: nothing more is sent
 )
 
 // Channel is what the subscription listens to.
@@ -51,3 +53,11 @@ func (s *Subscription) Positioned() bool { return s.flags&positioned != 0 }
 
 // Offset is the position that a positioned subscription has reached.
 func (s *Subscription) Offset() uint64 { return s.offset }
+
+// fail tells the subscriber, once.
+func (s *Subscription) fail(why Failure) {
+	if s.flags&failed == 0 {
+		s.flags |= failed
+		s.subscriber.Fail(s, why)
+	}
+}

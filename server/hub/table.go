@@ -24,7 +24,7 @@ type Table struct {
 
 type stripe struct {
 	mu       sync.Mutex
-	channels map[string]*record
+	channels map[string]*record // nil while there are none
 
 	_ [48]byte // a cache line of its own
 }
@@ -34,8 +34,7 @@ type stripe struct {
 type record struct {
 	name        string
 	subscribers uint32
-	home        Channel    // of the loop that came first; most channels are listened to by one loop only
-	others      []*Channel // of other loops
+	home        Channel // of the loop that came first; most channels are listened to by one loop only
 }
 
 // local is what belongs to one loop. Only that loop touches it.
@@ -47,11 +46,7 @@ type local struct {
 
 // NewTable makes the table of a node with these loops.
 func NewTable(loops []*loop.Loop) *Table {
-	t := &Table{loops: loops, locals: make([]local, len(loops)), seed: maphash.MakeSeed()}
-	for i := range t.stripes {
-		t.stripes[i].channels = make(map[string]*record)
-	}
-	return t
+	return &Table{loops: loops, locals: make([]local, len(loops)), seed: maphash.MakeSeed()}
 }
 
 func (t *Table) stripe(channel string) *stripe {
@@ -72,6 +67,9 @@ func (t *Table) listen(id int, name string) *Channel {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r := st.channels[name]
+	if st.channels == nil {
+		st.channels = make(map[string]*record)
+	}
 	if r == nil {
 		r = &record{name: strings.Clone(name)} // the name may alias a read buffer
 		r.home = Channel{record: r, loop: uint8(id)}
@@ -85,17 +83,14 @@ func (t *Table) listen(id int, name string) *Channel {
 
 // channel finds the Channel of loop id. A loop keeps its Channel for as long as the record lives, listening or not.
 func (r *record) channel(id int) *Channel {
-	if int(r.home.loop) == id {
-		return &r.home
-	}
-	for _, c := range r.others {
+	last := &r.home
+	for c := last; c != nil; last, c = c, c.next {
 		if int(c.loop) == id {
 			return c
 		}
 	}
-	c := &Channel{record: r, loop: uint8(id)}
-	r.others = append(r.others, c)
-	return c
+	last.next = &Channel{record: r, loop: uint8(id)}
+	return last.next
 }
 
 // leave counts one subscriber less; deaf tells that it was the last one on its loop.
@@ -108,8 +103,12 @@ func (t *Table) leave(c *Channel, deaf bool) {
 	if deaf {
 		c.listening = false
 	}
-	if r.subscribers == 0 {
-		delete(st.channels, r.name)
+	if r.subscribers > 0 {
+		return
+	}
+	delete(st.channels, r.name)
+	if len(st.channels) == 0 {
+		st.channels = nil // a map never gives memory back by itself
 	}
 }
 
@@ -122,12 +121,12 @@ func (t *Table) Admit(channel string) bool {
 	if r == nil {
 		return true
 	}
-	for _, c := range r.others {
+	for c := &r.home; c != nil; c = c.next {
 		if c.listening && !t.loops[c.loop].Admit() {
 			return false
 		}
 	}
-	return !r.home.listening || t.loops[r.home.loop].Admit()
+	return true
 }
 
 // Publication leaves p with every loop that listens to channel. The caller passes the result to Wake after it has released its
@@ -142,18 +141,13 @@ func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec
 	}
 	e := &event{table: t, channel: r.name, pub: p, epoch: t.epoch(sp.Epoch)}
 	cost := e.cost()
-	wake := t.post(&r.home, e, cost)
-	for _, c := range r.others {
-		wake |= t.post(c, e, cost)
+	var wake engine.Wake
+	for c := &r.home; c != nil; c = c.next {
+		if c.listening && t.loops[c.loop].Post(c, e, cost) {
+			wake |= 1 << c.loop
+		}
 	}
 	return wake
-}
-
-func (t *Table) post(c *Channel, e *event, cost int) engine.Wake {
-	if c.listening && t.loops[c.loop].Post(c, e, cost) {
-		return 1 << c.loop
-	}
-	return 0
 }
 
 // Wake rings the loops that w names.

@@ -1,9 +1,6 @@
 package hub
 
-import (
-	"stentor/codec"
-	"stentor/reactor/loop"
-)
+import "stentor/reactor/loop"
 
 // pending is what waits in a channel and the walk that is open, if any. It is the channel's task on the run queue.
 type pending struct {
@@ -35,7 +32,7 @@ func (o *local) pending(t *Table, c *Channel) *pending {
 }
 
 func (p *pending) push(x item) {
-	if p.head > 0 && len(p.queue) == cap(p.queue) {
+	if p.head > 0 && len(p.queue) == cap(p.queue) && p.head >= len(p.queue)/2 {
 		n := copy(p.queue, p.queue[p.head:])
 		clear(p.queue[n:])
 		p.queue, p.head = p.queue[:n], 0
@@ -45,10 +42,9 @@ func (p *pending) push(x item) {
 
 // release takes p off its channel and keeps it for the next one that needs it.
 func (p *pending) release() {
-	c, o := p.channel, &p.table.locals[p.channel.loop]
+	c, o := p.channel, p.local()
 	c.pending = nil
-	clear(p.batch.events)
-	p.batch.events, p.batch.joined = p.batch.events[:0], [codec.NumForms]*codec.Frame{}
+	p.batch.reset()
 	p.table, p.channel = nil, nil
 	if p.queue, p.head = p.queue[:0], 0; cap(p.queue) > pendingKeptMax {
 		p.queue = nil
@@ -58,12 +54,28 @@ func (p *pending) release() {
 	}
 }
 
+func (p *pending) local() *local    { return &p.table.locals[p.channel.loop] }
+func (p *pending) loop() *loop.Loop { return p.table.loops[p.channel.loop] }
+
 // Turn hands out what waits, until the budget ends.
 func (p *pending) Turn(b *loop.Budget) (more bool) {
+	returns := false
+	defer func() {
+		if !returns {
+			p.resume()
+		}
+	}()
+	more = p.turn(b)
+	returns = true
+	return more
+}
+
+func (p *pending) turn(b *loop.Budget) (more bool) {
 	for p.walking || p.open() {
 		if !p.walk(b) {
 			return true
 		}
+		p.answer(b)
 		p.close()
 		if b.Spent() && p.head < len(p.queue) {
 			return true
@@ -73,22 +85,31 @@ func (p *pending) Turn(b *loop.Budget) (more bool) {
 	return false
 }
 
-// open starts a walk for the next publications. It reports false when none wait. Markers on the way are reached.
-func (p *pending) open() bool {
-	l := p.table.loops[p.channel.loop]
-	for p.head < len(p.queue) && p.queue[p.head].marker != nil {
-		m := p.queue[p.head].marker
-		p.queue[p.head] = item{}
-		p.head++
-		m.reached(l)
+// resume goes on after a panic, which the loop is about to log and after which it would forget the task: the member that it
+// happened at may have missed something, all others still get what waits for them.
+func (p *pending) resume() {
+	p.loop().Ready(p)
+	if p.walking && p.at > 0 && p.batch.answered == 0 {
+		if s := p.channel.member(p.at - 1); s != nil {
+			s.fail(Lost)
+		}
 	}
-	if p.head == len(p.queue) {
+}
+
+// open starts a walk for the next publications. It reports false when nothing waits.
+func (p *pending) open() bool {
+	n := p.batch.take(p.queue[p.head:])
+	if n == 0 {
 		return false
 	}
-	p.head += p.batch.take(p.queue[p.head:])
-	p.walking, p.at, p.end = true, 0, 1
-	if m := p.channel.list; m != nil {
-		p.end = len(m.all)
+	p.head += n
+	p.walking, p.at, p.end = true, 0, 0
+	switch c := p.channel; {
+	case len(p.batch.events) == 0:
+	case c.list != nil:
+		p.end = len(c.list.all)
+	case c.one != nil:
+		p.end = 1
 	}
 	return true
 }
@@ -97,14 +118,25 @@ func (p *pending) open() bool {
 func (p *pending) walk(b *loop.Budget) bool {
 	handed := 0
 	for more := true; more && p.at < p.end; more = b.Spend(1) {
-		if s := p.channel.member(p.at); s != nil {
+		p.at++
+		if s := p.channel.member(p.at - 1); s != nil {
 			p.hand(s)
 			handed++
 		}
-		p.at++
 	}
-	p.table.locals[p.channel.loop].stats.deliveries.Add(uint64(handed * len(p.batch.events)))
+	p.local().stats.deliveries.Add(uint64(handed * len(p.batch.events)))
 	return p.at >= p.end
+}
+
+// answer brings back the markers of the batch.
+func (p *pending) answer(b *loop.Budget) {
+	l := p.loop()
+	for p.batch.answered < len(p.batch.markers) {
+		m := p.batch.markers[p.batch.answered]
+		p.batch.answered++
+		b.Spend(1)
+		m.reached(l)
+	}
 }
 
 func (p *pending) close() {
@@ -120,47 +152,67 @@ func (p *pending) close() {
 
 // hand gives the batch to one member: nearly always all of it in one frame.
 func (p *pending) hand(s *Subscription) {
-	b := &p.batch
-	switch {
-	case s.flags&failed != 0:
-	case s.flags&positioned == 0:
-		s.send(b.frame(s.form))
-	case b.contiguous && s.offset+1 == b.first && b.epoch == p.channel.epoch:
-		s.offset = b.last
-		s.send(b.frame(s.form))
-	default:
-		p.handEach(s)
+	if s.flags&failed != 0 {
+		return
 	}
-}
-
-// handEach gives the publications one by one, as the position of s asks for it.
-func (p *pending) handEach(s *Subscription) {
-	for _, e := range p.batch.events {
-		offset := e.pub.Offset
-		if offset > 0 {
-			if p.channel.epoch == 0 {
-				p.channel.epoch = e.epoch
-			}
-			if e.epoch == p.channel.epoch && offset <= s.offset {
-				continue // it came with the history that s has read
-			}
-			if e.epoch != p.channel.epoch || offset != s.offset+1 {
-				s.fail(Lost)
-				return
-			}
-			s.offset = offset
-		}
-		s.send(e.frame(s.form))
-		if s.flags&failed != 0 {
+	if p.suits(s) {
+		if f := p.batch.frame(s.form); f != unencodable {
+			s.offset = max(s.offset, p.batch.last)
+			s.subscriber.Send(f)
 			return
 		}
 	}
+	p.handEach(s)
 }
 
-func (s *Subscription) send(f *codec.Frame) {
-	if f == unencodable {
-		s.fail(Unencodable)
-		return
+// suits reports whether s takes the whole batch.
+func (p *pending) suits(s *Subscription) bool {
+	b, c := &p.batch, p.channel
+	if s.flags&positioned == 0 {
+		return true
 	}
-	s.subscriber.Send(f)
+	return b.contiguous && (b.first == 0 || s.offset+1 == b.first && b.epoch == c.epoch && s.era == c.era)
+}
+
+// handEach gives the publications one by one, as the position of s asks for it and up to one that s cannot read.
+func (p *pending) handEach(s *Subscription) {
+	for _, e := range p.batch.events {
+		if s.flags&failed != 0 {
+			return // Send ended the client
+		}
+		if s.flags&positioned != 0 && e.pub.Offset > 0 {
+			wanted, lost := p.channel.advance(s, e)
+			if lost {
+				s.fail(Lost)
+				return
+			}
+			if !wanted {
+				continue
+			}
+		}
+		f := e.frame(s.form)
+		if f == unencodable {
+			s.fail(Unencodable)
+			return
+		}
+		s.subscriber.Send(f)
+	}
+}
+
+// advance moves a positioned member to the offset of e. It is not wanted when it came with the history that s has read, and
+// lost when s cannot get there from where it is.
+func (c *Channel) advance(s *Subscription, e *event) (wanted, lost bool) {
+	if c.epoch == 0 {
+		c.epoch = e.epoch
+	}
+	switch {
+	case s.era != c.era || e.epoch != c.epoch:
+		return false, true
+	case e.pub.Offset <= s.offset:
+		return false, false
+	case e.pub.Offset != s.offset+1:
+		return false, true
+	}
+	s.offset = e.pub.Offset
+	return true, false
 }

@@ -53,13 +53,6 @@ func (s *Session) remember(c policy.Credentials) {
 	}
 }
 
-func (s *Session) more() *extra {
-	if s.extra == nil {
-		s.extra = new(extra)
-	}
-	return s.extra
-}
-
 // refresh prolongs the connection with a new token of the same user (spec: client-protocol, section 11).
 func (s *Session) refresh(id uint32, req *codec.RefreshRequest) error {
 	if req.Token == "" {

@@ -1,32 +1,21 @@
 package session
 
 import (
-	"slices"
-
 	"stentor/codec"
 	"stentor/reactor/loop"
 	"stentor/server/hub"
 )
 
-// subExpiry is the end of a subscription with a limited life, grace included.
-type subExpiry struct {
-	sub *hub.Subscription
-	at  loop.Time
-}
-
-// expireSub sets, or moves, the end of a subscription to unix seconds at.
+// expireSub sets, or moves, the end of a subscription to unix seconds at; 0 is never.
 func (s *Session) expireSub(sub *hub.Subscription, at int64) {
-	s.forgetExpiry(sub)
-	end := s.ticksUntil(at).After(s.node.Settings.ExpiredSubCloseDelay)
-	e := s.more()
-	e.expiries = append(e.expiries, subExpiry{sub, end})
-	s.arm()
-}
-
-func (s *Session) forgetExpiry(sub *hub.Subscription) {
-	if s.extra != nil {
-		s.extra.expiries = slices.DeleteFunc(s.extra.expiries, func(e subExpiry) bool { return e.sub == sub })
+	end := loop.Time(0)
+	if at > 0 {
+		end = s.ticksUntil(at).After(s.node.Settings.ExpiredSubCloseDelay)
+	} else if s.extra == nil || s.extra.of(sub) == nil {
+		return
 	}
+	s.more().set(sub).end = end
+	s.arm()
 }
 
 // nextSubExpiry is the earliest end of all subscriptions, 0 if none ends.
@@ -34,9 +23,9 @@ func (s *Session) nextSubExpiry() (next loop.Time) {
 	if s.extra == nil {
 		return 0
 	}
-	for _, e := range s.extra.expiries {
-		if next == 0 || e.at < next {
-			next = e.at
+	for i := range s.extra.terms {
+		if end := s.extra.terms[i].end; end != 0 && (next == 0 || end < next) {
+			next = end
 		}
 	}
 	return next
@@ -45,13 +34,15 @@ func (s *Session) nextSubExpiry() (next loop.Time) {
 // dropExpired removes the subscriptions whose time is over.
 func (s *Session) dropExpired(now loop.Time) {
 	var over []*hub.Subscription
-	for _, e := range s.extra.expiries {
-		if e.at <= now {
-			over = append(over, e.sub)
+	for _, t := range s.extra.terms {
+		if t.end != 0 && t.end <= now {
+			over = append(over, t.sub)
 		}
 	}
 	for _, sub := range over {
-		s.dropTelling(sub, codec.UnsubscribeExpired)
+		if s.holds(sub) {
+			s.dropTelling(sub, codec.UnsubscribeExpired)
+		}
 	}
 }
 
@@ -74,11 +65,8 @@ func (s *Session) subRefresh(id uint32, req *codec.SubRefreshRequest) error {
 	var result codec.SubRefreshResult
 	if expireAt > 0 {
 		result.Expires, result.TTL = true, s.ttl(expireAt)
-		s.expireSub(sub, expireAt)
-	} else {
-		s.forgetExpiry(sub)
 	}
-	s.arm()
+	s.expireSub(sub, expireAt)
 	s.reply(&codec.Reply{ID: id, SubRefresh: &result})
 	return nil
 }

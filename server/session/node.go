@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"crypto/rand"
 	"log/slog"
 	"sync/atomic"
@@ -25,7 +26,7 @@ type Settings struct {
 	ExpiredSubCloseDelay time.Duration // the same of a subscription
 	ChannelLimit         int           // subscriptions of a session
 	UserConnectionLimit  int           // sessions of a user on this node; 0 is no limit
-	RecoveryLimit        int           // publications in a subscribe reply
+	RecoveryLimit        int           // publications in a subscribe reply; -1 is no limit
 	IncludeServerTime    bool
 }
 
@@ -41,7 +42,7 @@ func SettingsOf(cfg *config.Config, version string) Settings {
 		ExpiredSubCloseDelay: c.ExpiredSubCloseDelay.Std(),
 		ChannelLimit:         c.ChannelLimit,
 		UserConnectionLimit:  c.UserConnectionLimit,
-		RecoveryLimit:        c.RecoveryMaxPublicationLimit,
+		RecoveryLimit:        cmp.Or(c.RecoveryMaxPublicationLimit, -1),
 		IncludeServerTime:    c.ConnectIncludeServerTime,
 	}
 }
@@ -68,6 +69,9 @@ type worker struct {
 	out     []byte        // replies that have not been sent, after HeaderRoom spare bytes
 	replies int
 	random  []byte // unused bytes for client ids
+
+	malformed int       // commands since the last log line about one
+	tellAt    loop.Time // from when on there may be another line
 
 	_ [64]byte
 }

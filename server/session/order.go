@@ -88,17 +88,21 @@ func (s *Session) Order(what any) {
 
 // afterWaiting obeys order once every channel (or the one named) has handed out what waits in it now.
 func (s *Session) afterWaiting(order any, channel string) {
-	var d *deferred
-	for sub := s.subs; sub != nil; sub = sub.Next {
-		if (channel == "" || sub.Name() == channel) && sub.Channel().Pending() {
-			if d == nil {
-				d = &deferred{order: order}
-			}
+	d := &deferred{order: order}
+	wait := func(sub *hub.Subscription) {
+		if sub != nil && sub.Channel().Pending() {
 			d.left++
 			s.node.Table.Behind(sub.Channel(), s.handle, passed{d})
 		}
 	}
-	if d == nil {
+	if channel != "" {
+		wait(s.find(channel))
+	} else {
+		for sub := s.subs; sub != nil; sub = sub.Next {
+			wait(sub)
+		}
+	}
+	if d.left == 0 {
 		s.obey(order)
 	}
 }
@@ -108,12 +112,14 @@ func (s *Session) obey(what any) {
 	case Disconnect:
 		s.close(order.Disconnect)
 	case Unsubscribe:
-		for sub := s.subs; sub != nil; {
-			next := sub.Next
-			if order.Channel == "" || sub.Name() == order.Channel {
+		if order.Channel != "" {
+			if sub := s.find(order.Channel); sub != nil {
 				s.dropTelling(sub, order.Unsubscribe)
 			}
-			sub = next
+			return
+		}
+		for s.subs != nil {
+			s.dropTelling(s.subs, order.Unsubscribe)
 		}
 	}
 }
@@ -128,13 +134,4 @@ func (s *Session) broke(f failure) {
 		return
 	}
 	s.dropTelling(f.sub, codec.UnsubscribeInsufficient)
-}
-
-func (s *Session) holds(sub *hub.Subscription) bool {
-	for have := s.subs; have != nil; have = have.Next {
-		if have == sub {
-			return true
-		}
-	}
-	return false
 }

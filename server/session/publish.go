@@ -7,6 +7,8 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/server/hub"
+	"stentor/server/metrics"
 )
 
 // publish sends a client's publication on its way (spec: client-protocol, section 11). A publisher that is subscribed to the
@@ -20,15 +22,17 @@ func (s *Session) publish(id uint32, req *codec.PublishRequest) error {
 	if err != nil {
 		return err
 	}
-	p := &codec.Publication{Data: bytes.Clone(req.Data), Info: s.info()}
+	p := &codec.Publication{Data: bytes.Clone(req.Data), Info: s.info(sub)}
 	_, err = s.node.Broker.Publish(context.Background(), req.Channel, p, options)
 	if errors.Is(err, engine.ErrOverloaded) {
+		s.node.Metrics.Overloaded()
 		return codec.ErrorTooManyRequests
 	}
 	if err != nil {
 		s.node.Log.Error("publication failed", "channel", req.Channel, "user", s.user, "error", err)
 		return codec.ErrorInternal
 	}
+	s.node.Metrics.MessageSent(s.handle.Loop(), metrics.MessagePublication)
 	if sub != nil {
 		s.node.Table.Behind(sub.Channel(), s.handle, published(id))
 		return nil
@@ -41,11 +45,17 @@ func (s *Session) replyPublished(id uint32) {
 	s.reply(&codec.Reply{ID: id, Publish: &codec.PublishResult{}})
 }
 
-// info is what others learn of the client.
-func (s *Session) info() *codec.ClientInfo {
+// info is what others learn of the client that publishes; sub is its subscription to the channel, or nil.
+func (s *Session) info(sub *hub.Subscription) *codec.ClientInfo {
 	info := &codec.ClientInfo{User: s.user, Client: s.clientID()}
-	if s.extra != nil {
-		info.ConnInfo = s.extra.info
+	if s.extra == nil {
+		return info
+	}
+	info.ConnInfo = s.extra.info
+	if sub != nil {
+		if t := s.extra.of(sub); t != nil {
+			info.ChanInfo = t.info
+		}
 	}
 	return info
 }

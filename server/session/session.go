@@ -16,7 +16,8 @@ import (
 
 // Conn is all that a session knows of the pipe under it.
 type Conn interface {
-	// Send queues f and returns at once. False means that the peer is too slow; the pipe then ends itself.
+	// Send queues f and returns at once. False means that f will not be sent: the peer is too slow, or the pipe is closing for
+	// another reason. The pipe then ends itself.
 	Send(f *codec.Frame) bool
 	// Close sends what is queued, tells the peer why if the transport can, and ends the pipe.
 	Close(d codec.Disconnect)
@@ -24,7 +25,7 @@ type Conn interface {
 	Arm(at loop.Time)
 }
 
-// Session is one client. Its loop owns it.
+// Session is one client. Its loop owns it. There may be a million of them: see TestSizes before adding a field.
 type Session struct {
 	node   *Node
 	conn   Conn
@@ -34,22 +35,16 @@ type Session struct {
 	subs   *hub.Subscription // all subscriptions, linked by Next
 	extra  *extra            // what few sessions have
 
-	// Deadlines; 0 is none.
-	ping loop.Time // to send the next ping
-	pong loop.Time // by which the pong must have come
-	end  loop.Time // to close: stale, expired, or done after a failed connect
+	beat loop.Time // when pinging goes on; 0 is never
+	end  loop.Time // to close: stale, expired, or done after a failed connect; 0 is never
 
-	subscriptions uint32
-	class         metrics.Class
-	form          codec.Form
-	state         state
-	pongGrace     bool
-}
+	class     metrics.Class
+	form      codec.Form
+	state     state
+	pinging   pinging
+	firstUsed bool
 
-// extra is what few sessions have.
-type extra struct {
-	info     []byte      // connection info, attached to what the client publishes
-	expiries []subExpiry // of subscriptions with a limited life
+	first hub.Subscription // room for the first subscription: most sessions have just one
 }
 
 type state uint8
@@ -83,18 +78,20 @@ func (s *Session) policy() *policy.Policy { return s.node.policy.Load() }
 // clientID is the public id in its printed form.
 func (s *Session) clientID() string { return uuid.UUID(s.id).String() }
 
+// serves reports whether commands are taken.
+func (s *Session) serves() bool { return s.state == fresh || s.state == connected }
+
 // Receive takes one message of the transport: one or more delimited commands. They are decoded and handled one at a time, so
 // that those before a bad one have their effect and their replies.
 func (s *Session) Receive(msg []byte) {
 	w := s.begin()
-	if len(msg) == 0 {
+	if len(msg) == 0 && s.serves() {
 		s.close(codec.DisconnectBadRequest)
-		return
 	}
-	for len(msg) > 0 && (s.state == fresh || s.state == connected) {
+	for len(msg) > 0 && s.serves() {
 		rest, err := codec.DecodeCommand(s.form, msg, &w.command)
 		if err != nil {
-			s.node.Log.Info("client sent a malformed command", "user", s.user, "error", err)
+			s.tellMalformed(err)
 			s.close(codec.DisconnectBadRequest)
 			break
 		}
@@ -103,6 +100,19 @@ func (s *Session) Receive(msg []byte) {
 		s.handleCommand(&w.command)
 	}
 	s.flush()
+}
+
+// malformedPeriod is the shortest time between two log lines of a loop about malformed commands: anybody can send them.
+const malformedPeriod = time.Second
+
+func (s *Session) tellMalformed(err error) {
+	w, now := s.worker(), s.loop().Now()
+	w.malformed++
+	if now < w.tellAt {
+		return
+	}
+	s.node.Log.Info("client sent a malformed command", "user", s.user, "error", err, "suppressed", w.malformed-1)
+	w.malformed, w.tellAt = 0, now.After(malformedPeriod)
 }
 
 // begin makes the loop's worker ready for this session. After a panic it may still hold the replies of another one.
@@ -168,17 +178,14 @@ func (s *Session) dispatch(c *codec.Command) error {
 
 // reply notes a reply; it is sent with those of the same message.
 func (s *Session) reply(r *codec.Reply) {
-	w := s.worker()
-	out, err := codec.AppendReply(w.out, s.form, r)
+	out, err := codec.AppendReply(s.worker().out, s.form, r)
 	s.noted(out, err)
 }
 
-// push notes and sends a push.
+// push notes a push; it is sent with what else the same call notes.
 func (s *Session) push(p *codec.Push) {
-	w := s.worker()
-	out, err := codec.AppendPush(w.out, s.form, p)
+	out, err := codec.AppendPush(s.worker().out, s.form, p)
 	s.noted(out, err)
-	s.flush()
 }
 
 func (s *Session) noted(out []byte, err error) {
@@ -193,7 +200,7 @@ func (s *Session) noted(out []byte, err error) {
 	}
 }
 
-// flush sends the replies that were noted.
+// flush sends what was noted.
 func (s *Session) flush() {
 	w := s.worker()
 	if len(w.out) == codec.HeaderRoom {
@@ -204,16 +211,18 @@ func (s *Session) flush() {
 	if cap(w.out) > outKeptMax {
 		w.out = make([]byte, codec.HeaderRoom, 4<<10)
 	}
-	if s.state != closed {
-		s.conn.Send(codec.NewFrame(s.form, out))
-	}
+	s.Send(codec.NewFrame(s.form, out))
 }
 
 // outKeptMax is the largest reply buffer, in bytes, that a loop keeps.
 const outKeptMax = 64 << 10
 
-// Send hands on a frame of a channel's fan-out.
-func (s *Session) Send(f *codec.Frame) { s.conn.Send(f) }
+// Send sends a frame, also of a channel's fan-out. A session whose pipe takes no more has nothing left to do.
+func (s *Session) Send(f *codec.Frame) {
+	if s.state != closed && !s.conn.Send(f) {
+		s.leave()
+	}
+}
 
 // close ends the session and tells the client why.
 func (s *Session) close(d codec.Disconnect) {
@@ -221,6 +230,9 @@ func (s *Session) close(d codec.Disconnect) {
 		return
 	}
 	s.flush()
+	if s.state == closed {
+		return // the pipe ends itself, for a reason of its own
+	}
 	s.node.Metrics.Disconnect(d.Code)
 	s.leave()
 	s.conn.Close(d)
@@ -229,27 +241,24 @@ func (s *Session) close(d codec.Disconnect) {
 // fail ends a session whose connect was answered with an error: clients close by themselves then, and get time for it.
 func (s *Session) fail() {
 	s.state = failed
-	s.ping, s.pong, s.end = 0, 0, s.loop().Now().After(failedCloseDelay)
+	s.beat, s.end = 0, s.loop().Now().After(failedCloseDelay)
 	s.arm()
 }
 
 // Closed tells that the pipe has gone.
-func (s *Session) Closed() {
-	if s.state != closed {
-		s.leave()
-	}
-}
+func (s *Session) Closed() { s.leave() }
 
-// leave gives back all that the session holds.
+// leave gives back all that the session holds. After a panic on the way, Closed does the rest.
 func (s *Session) leave() {
 	was := s.state
 	s.state = closed
-	for s.subs != nil {
-		s.drop(s.subs)
-	}
 	if was == connected {
 		s.node.clients.Add(-1)
-		s.node.Users.Release(s.user, s.handle)
 		s.node.Metrics.Left(s.handle.Loop(), s.class)
+		s.node.Users.Release(s.user, s.handle)
+	}
+	s.extra = nil // nothing in it needs to be taken apart
+	for s.subs != nil {
+		s.drop(s.subs)
 	}
 }

@@ -10,19 +10,6 @@ import (
 	"stentor/server/policy"
 )
 
-// rejectUnrecovered is the bit of a subscribe's flag that asks for error 112 in place of recovered: false.
-const rejectUnrecovered = 2
-
-// find returns the subscription to channel, or nil.
-func (s *Session) find(channel string) *hub.Subscription {
-	for sub := s.subs; sub != nil; sub = sub.Next {
-		if sub.Name() == channel {
-			return sub
-		}
-	}
-	return nil
-}
-
 // subscribe adds a channel (spec: client-protocol, sections 7 and 8). With a local engine all of it is one turn of the loop: the
 // subscription listens first and reads history then, so that nothing falls between the two.
 func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
@@ -32,7 +19,7 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 	if s.find(req.Channel) != nil {
 		return codec.ErrorAlreadySubscribed
 	}
-	if int(s.subscriptions) >= s.node.Settings.ChannelLimit {
+	if s.count() >= s.node.Settings.ChannelLimit {
 		return codec.ErrorLimitExceeded
 	}
 	now := s.node.Now()
@@ -52,20 +39,15 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 		result.Expires, result.TTL = true, s.ttl(permit.ExpireAt)
 		s.expireSub(sub, permit.ExpireAt)
 	}
+	if len(permit.Info) > 0 {
+		s.more().set(sub).info = permit.Info
+	}
 	s.reply(&codec.Reply{ID: id, Subscribe: &result})
 	return nil
 }
 
 // client is what the policy knows of the session.
 func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID: s.id} }
-
-func (s *Session) listen(channel string) *hub.Subscription {
-	sub := s.node.Table.Subscribe(s.loop(), channel, s.form, s)
-	sub.Next, s.subs = s.subs, sub
-	s.subscriptions++
-	s.node.Metrics.Subscribed(s.handle.Loop(), s.class)
-	return sub
-}
 
 // position gives sub its place in the channel's stream and, if the client asks for it, what it missed (spec: client-protocol,
 // section 8, stream mode).
@@ -86,7 +68,7 @@ func (s *Session) position(sub *hub.Subscription, req *codec.SubscribeRequest, p
 	if recovering {
 		result.WasRecovering = true
 		result.Recovered = err == nil && complete(missed, req.Offset, top.Offset)
-		if !result.Recovered && req.Flag&rejectUnrecovered != 0 {
+		if !result.Recovered && req.Flag&codec.SubscribeRejectUnrecoverable != 0 {
 			return codec.ErrorUnrecoverablePosition
 		}
 		if result.Recovered && len(missed) > 0 {
@@ -106,20 +88,6 @@ func complete(missed []*codec.Publication, offset, top uint64) bool {
 	return missed[0].Offset == offset+1 && missed[len(missed)-1].Offset == top
 }
 
-// drop removes a subscription from the session and its channel.
-func (s *Session) drop(sub *hub.Subscription) {
-	for at := &s.subs; *at != nil; at = &(*at).Next {
-		if *at == sub {
-			*at, sub.Next = sub.Next, nil
-			s.subscriptions--
-			break
-		}
-	}
-	s.forgetExpiry(sub)
-	s.node.Metrics.Unsubscribed(s.handle.Loop(), s.class, 1)
-	s.node.Table.Unsubscribe(sub)
-}
-
 // unsubscribe removes a channel. It never fails, also for channels that the session is not subscribed to.
 func (s *Session) unsubscribe(id uint32, req *codec.UnsubscribeRequest) error {
 	if req.Channel == "" {
@@ -132,16 +100,8 @@ func (s *Session) unsubscribe(id uint32, req *codec.UnsubscribeRequest) error {
 	return nil
 }
 
-// dropTelling removes a subscription by the server's will and tells the client why.
-func (s *Session) dropTelling(sub *hub.Subscription, why codec.Unsubscribe) {
-	channel := sub.Name()
-	s.drop(sub)
-	s.node.Metrics.Unsubscribe(why.Code)
-	s.push(&codec.Push{Channel: channel, Unsubscribe: &why})
-}
-
-// Fail hears from fan-out that sub cannot go on. Fan-out is in the middle of a walk then, or another session of this loop in the
-// middle of a command, so the session only leaves itself an order.
+// Fail hears from fan-out that sub cannot go on. Fan-out is in the middle of a walk then, so the session only leaves itself an
+// order.
 func (s *Session) Fail(sub *hub.Subscription, why hub.Failure) {
 	s.loop().Order(s.handle, failure{sub, why})
 }

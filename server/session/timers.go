@@ -12,7 +12,7 @@ import (
 // arm sets the pipe's one deadline to the earliest of the session's.
 func (s *Session) arm() {
 	var next loop.Time
-	for _, at := range [...]loop.Time{s.ping, s.pong, s.end, s.nextSubExpiry()} {
+	for _, at := range [...]loop.Time{s.beat, s.end, s.nextSubExpiry()} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}
@@ -22,20 +22,21 @@ func (s *Session) arm() {
 
 // Expire does whatever is due.
 func (s *Session) Expire(now loop.Time) {
-	s.begin()
-	due := func(at loop.Time) bool { return at != 0 && at <= now }
-	if due(s.pong) && !s.pongOverdue(now) {
+	if s.state == closed {
 		return
 	}
+	s.begin()
+	due := func(at loop.Time) bool { return at != 0 && at <= now }
 	if due(s.end) {
 		s.expired()
 		return
 	}
-	if due(s.ping) {
-		s.sendPing(now)
-	}
 	if due(s.nextSubExpiry()) {
 		s.dropExpired(now)
+		s.flush()
+	}
+	if due(s.beat) {
+		s.goOnPinging(now)
 	}
 	if s.state != closed {
 		s.arm()
@@ -54,6 +55,16 @@ func (s *Session) expired() {
 	}
 }
 
+// pinging is what the session waits for until beat. There is never more than one ping without its pong: after a pause of the
+// whole process a client would answer both, and the second answer would look like one that nobody asked for.
+type pinging uint8
+
+const (
+	toPing  pinging = iota
+	awaited         // a ping is out
+	overdue         // the pong is late
+)
+
 // startPings sets the first ping at a random moment between half an interval and one, so that a crowd that connected at once
 // is not pinged at once.
 func (s *Session) startPings() {
@@ -62,37 +73,38 @@ func (s *Session) startPings() {
 		return
 	}
 	first := every/2 + time.Duration(rand.Int64N(int64(every/2)+1))
-	s.ping = s.loop().Now().After(first)
+	s.beat = s.loop().Now().After(first)
 }
 
-func (s *Session) sendPing(now loop.Time) {
-	s.conn.Send(pings[s.form])
-	s.ping = now.After(s.node.Settings.PingInterval)
-	s.pong, s.pongGrace = now.After(s.node.Settings.PongTimeout), false
+// goOnPinging does what beat has come for. A pong that is late gets one more tick: after a pause of the whole process it may be
+// waiting in the socket.
+func (s *Session) goOnPinging(now loop.Time) {
+	switch s.pinging {
+	case toPing:
+		s.beat, s.pinging = now.After(s.node.Settings.PongTimeout), awaited
+		s.Send(pings[s.form])
+	case awaited:
+		s.beat, s.pinging = now.After(loop.TickPeriod), overdue
+	case overdue:
+		s.close(codec.DisconnectNoPong)
+	}
 }
 
 // pongCame takes an empty command. One that answers no ping is an error of the client.
 func (s *Session) pongCame() error {
-	if s.state != connected || s.pong == 0 {
+	if s.state != connected || s.pinging == toPing {
 		return codec.DisconnectBadRequest
 	}
-	sent := s.ping - loop.Time(0).After(s.node.Settings.PingInterval) // the tick at which the ping went out
-	s.node.Metrics.Pong(s.handle.Loop(), metrics.WebSocket, time.Duration(s.loop().Now()-sent)*loop.TickPeriod)
-	s.pong = 0 // the pipe's deadline may now fire early once, which does nothing
+	now := s.loop().Now()
+	sent := s.beat - ticks(s.node.Settings.PongTimeout) // later than it was if the pong was overdue
+	s.node.Metrics.Pong(s.handle.Loop(), metrics.WebSocket, time.Duration(now-sent)*loop.TickPeriod)
+	s.beat, s.pinging = max(sent+ticks(s.node.Settings.PingInterval), now+1), toPing
+	s.arm()
 	return nil
 }
 
-// pongOverdue closes a session that did not answer. It reports whether the session goes on. The first time it only asks for
-// one more tick: after a pause of the whole process the pong may be waiting in the socket.
-func (s *Session) pongOverdue(now loop.Time) bool {
-	if !s.pongGrace {
-		s.pongGrace = true
-		s.pong = now.After(loop.TickPeriod)
-		return true
-	}
-	s.close(codec.DisconnectNoPong)
-	return false
-}
+// ticks is d in whole ticks, rounded up, but at least one.
+func ticks(d time.Duration) loop.Time { return loop.Time(0).After(d) }
 
 // ticksUntil is the tick at which the wall clock shows unix seconds at, but at least one tick and at most ttlMax from now.
 func (s *Session) ticksUntil(at int64) loop.Time {

@@ -5,35 +5,36 @@ import (
 	"time"
 )
 
-// bucket is a token bucket with a burst, refilled by one token a second. The zero burst is no limit. Any goroutine may use it.
+// bucket is a token bucket: so many tokens at first and at most, and one more each second. Any goroutine may use it.
 type bucket struct {
 	burst float64
-	state *bucketState
-}
+	now   func() time.Time
 
-type bucketState struct {
 	mu     sync.Mutex
 	tokens float64
-	at     time.Time
+	at     time.Time // when tokens was right
 }
 
-func newBucket(burst int) bucket {
-	return bucket{burst: float64(burst), state: &bucketState{tokens: float64(burst), at: time.Now()}}
+// newBucket makes a full bucket. A burst of 0 is no limit.
+func newBucket(burst int, now func() time.Time) *bucket {
+	return &bucket{burst: float64(burst), now: now, tokens: float64(burst), at: now()}
 }
 
-func (b bucket) take() bool {
+// take reports whether there was a token to take.
+func (b *bucket) take() bool {
 	if b.burst == 0 {
 		return true
 	}
-	s := b.state
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	s.tokens = min(b.burst, s.tokens+now.Sub(s.at).Seconds())
-	s.at = now
-	if s.tokens < 1 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if passed := now.Sub(b.at); passed > 0 {
+		b.tokens = min(b.burst, b.tokens+passed.Seconds())
+		b.at = now
+	}
+	if b.tokens < 1 {
 		return false
 	}
-	s.tokens--
+	b.tokens--
 	return true
 }

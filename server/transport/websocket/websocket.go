@@ -33,18 +33,19 @@ type Config struct {
 	Node            *session.Node
 	MessageBytesMax int    // larger: ws close 1009
 	UserIDHeader    string // names a trusted user; empty for none
-	ConnectionsMax  int    // of this node; 0 is no limit. Over it: 503
+	ConnectionsMax  int    // of this node; 0 is no limit. Over it: 503. Upgrades that meet may pass it by one a loop
 	ConnectionsRate int    // token bucket: burst, refilled by one a second; 0 is no limit. Over it: 503
 	Draining        *atomic.Bool
 	Log             *slog.Logger
+	Now             func() time.Time // nil: time.Now
 }
 
-// Endpoint is one WebSocket endpoint. Its methods are called on loops.
+// Endpoint is one WebSocket endpoint. Any goroutine may use it: a request comes on a loop, or from net/http.
 type Endpoint struct {
 	cfg     Config
 	origins atomic.Pointer[Origins]
-	rate    bucket
-	open    atomic.Int64
+	rate    *bucket
+	open    atomic.Int64 // sessions, if there is a limit
 
 	refusedOrigin, refusedLimit atomic.Uint64
 	toldAt                      atomic.Int64 // unix seconds of the last log line about an origin
@@ -52,7 +53,10 @@ type Endpoint struct {
 
 // New makes an endpoint that admits pages of origins.
 func New(cfg Config, origins Origins) *Endpoint {
-	e := &Endpoint{cfg: cfg, rate: newBucket(cfg.ConnectionsRate)}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	e := &Endpoint{cfg: cfg, rate: newBucket(cfg.ConnectionsRate, cfg.Now)}
 	e.SetOrigins(origins)
 	return e
 }
@@ -91,7 +95,7 @@ func (e *Endpoint) Refused() (byOrigin, byLimit uint64) {
 // tellOrigin logs what to change, once a second at most: anyone can send any origin.
 func (e *Endpoint) tellOrigin(origin string) {
 	e.refusedOrigin.Add(1)
-	now := time.Now().Unix()
+	now := e.cfg.Now().Unix()
 	if last := e.toldAt.Load(); last != now && e.toldAt.CompareAndSwap(last, now) {
 		e.cfg.Log.Info("a page of this origin may not connect; to allow it, add the origin to client.allowed_origins",
 			"origin", origin[:min(len(origin), originLoggedMax)])

@@ -1,0 +1,5 @@
+//go:build poison
+
+package reactor
+
+const poisoned = true

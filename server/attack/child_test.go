@@ -1,0 +1,3 @@
+package attack
+func isChild() bool { return false }
+func runChild() int { return 0 }

@@ -1,0 +1,155 @@
+package attack
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"stentor/codec"
+)
+
+// common is the server that most attacks share.
+var common *house
+
+func TestMain(m *testing.M) {
+	if isChild() {
+		os.Exit(runChild())
+	}
+	os.Exit(runAll(m))
+}
+
+// runAll runs the tests between two looks at the common server, which must be the same.
+func runAll(m *testing.M) int {
+	var err error
+	if common, err = open(settings()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	bystander := newWitness(exits{}, common, "bystander")
+	warmUp()
+	if err := refreshLast(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	before := measure()
+	dump("before")
+	code := m.Run()
+	dump("after")
+	if code != 0 {
+		return code // what is left then says nothing
+	}
+	for _, problem := range []string{
+		say(bystander.check()),
+		common.settle(1),
+		say(refreshLast()),
+		before.compare(),
+		say(bystander.leave()),
+		say(common.close()),
+		common.logs.errors(),
+		say(leaks()),
+	} {
+		if problem != "" {
+			fmt.Fprintln(os.Stderr, "FAIL: after all attacks:", problem)
+			code = 1
+		}
+	}
+	return code
+}
+
+func say(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// warmUp does once what ordinary clients do, so that what is made once and kept is there before the first look.
+func warmUp() {
+	for f := range codec.Form(codec.NumForms) {
+		c := joined(exits{}, common, f, "warm")
+		if err := common.publish("warm", "1"); err != nil {
+			exits{}.Fatalf("%v", err)
+		}
+		c.expectPush("warm", "1")
+		c.say(closing(1000))
+		c.expectClose(1000, "")
+	}
+	c := dial(exits{}, common)
+	c.say("nonsense\r\n\r\n")
+	c.response()
+	c.expectEnd()
+}
+
+// refreshLast runs another server for a moment. gnet's logger, a variable of the process, keeps the server that was started last in
+// memory, and that should be one that nobody attacked.
+func refreshLast() error {
+	h, err := open(settings())
+	if err != nil {
+		return err
+	}
+	return h.close()
+}
+
+// footprint is what a process holds.
+type footprint struct {
+	heap       uint64 // bytes after a collection
+	goroutines int
+}
+
+func measure() footprint {
+	common.api.CloseIdleConnections()
+	// The first collection empties the pools into their reserve, the second the reserve; finalizers run in between.
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return footprint{m.HeapAlloc, runtime.NumGoroutine()}
+}
+
+// compare waits until no more is held than before, and says what is too much.
+func (before footprint) compare() string {
+	var now footprint
+	if poll(memoryReturns, func() bool {
+		now = measure()
+		return now.heap <= before.heap+before.heap*15/100 && now.goroutines <= before.goroutines
+	}) {
+		return ""
+	}
+	more := fmt.Sprintf("%d bytes of heap and %d goroutines, from %d and %d", now.heap, now.goroutines, before.heap, before.goroutines)
+	if now.goroutines > before.goroutines {
+		more += "\n" + stacks()
+	}
+	return more
+}
+
+func stacks() string {
+	text := make([]byte, 1<<20)
+	return string(text[:runtime.Stack(text, true)])
+}
+
+// leaks finds goroutines that outlive their server.
+func leaks() error {
+	return goleak.Find(
+		// gnet's worker pool belongs to the process.
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
+	)
+}
+
+// exits reports for TestMain.
+type exits struct{}
+
+func (exits) Helper() {}
+
+func (exits) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(1)
+}
+
+// memoryReturns is how long memory may take to return.
+const memoryReturns = 10*time.Second

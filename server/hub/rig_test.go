@@ -1,0 +1,204 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"stentor/codec"
+	"stentor/reactor/loop"
+)
+
+// rig is a table with loops that the test turns by hand.
+type rig struct {
+	t         testing.TB
+	table     *Table
+	loops     []*loop.Loop
+	published map[string]int // publications so far, by channel
+	handed    int            // publications that listeners got
+}
+
+func newRig(t testing.TB, loops int) *rig {
+	r := &rig{t: t, published: map[string]int{}}
+	for id := range loops {
+		l := loop.New(id, loop.Config{Ring: func() {}})
+		l.SetNow(1)
+		r.loops = append(r.loops, l)
+	}
+	r.table = NewTable(r.loops)
+	return r
+}
+
+// listener is a subscriber that remembers what it gets.
+type listener struct {
+	rig    *rig
+	loop   *loop.Loop
+	form   codec.Form
+	sub    *Subscription
+	got    []string // "n" for the data of a publication, "n@offset" if it has one; publications of one frame joined by "+"
+	failed []Failure
+	onSend func()
+	onFail func()
+}
+
+func (r *rig) join(id int, channel string) *listener { return r.joinAs(id, channel, codec.JSON) }
+
+func (r *rig) joinAs(id int, channel string, f codec.Form) *listener {
+	x := &listener{rig: r, loop: r.loops[id], form: f, sub: new(Subscription)}
+	r.table.Subscribe(x.sub, x.loop, channel, f, x)
+	return x
+}
+
+// joinAt is join with a position.
+func (r *rig) joinAt(id int, channel string, offset uint64, epoch string) *listener {
+	x := r.join(id, channel)
+	r.table.Position(x.sub, codec.StreamPosition{Offset: offset, Epoch: epoch})
+	return x
+}
+
+func (x *listener) leave() { x.rig.table.Unsubscribe(x.sub) }
+
+func (x *listener) Send(f *codec.Frame) {
+	var words []string
+	for _, p := range decode(x.rig.t, f) {
+		word := string(p.Data)
+		if p.Offset > 0 {
+			word += fmt.Sprintf("@%d", p.Offset)
+		}
+		words = append(words, word)
+	}
+	x.rig.handed += len(words)
+	x.got = append(x.got, strings.Join(words, "+"))
+	if x.onSend != nil {
+		x.onSend()
+	}
+}
+
+func (x *listener) Fail(s *Subscription, why Failure) {
+	if s != x.sub {
+		x.rig.t.Errorf("Fail of somebody else's subscription")
+	}
+	x.failed = append(x.failed, why)
+	if x.onFail != nil {
+		x.onFail()
+	}
+}
+
+// decode reads the publications of a frame.
+func decode(t testing.TB, f *codec.Frame) (pubs []*codec.Publication) {
+	for rest := f.Messages(); len(rest) > 0; {
+		var reply codec.Reply
+		var err error
+		if rest, err = codec.DecodeReply(f.Form(), rest, &reply); err != nil {
+			t.Fatal(err)
+		}
+		pubs = append(pubs, reply.Push.Pub)
+	}
+	return pubs
+}
+
+// publish gives the table publications whose data is 1, 2, … per channel.
+func (r *rig) publish(channel string, n int) {
+	for range n {
+		r.publishAt(channel, 0, "")
+	}
+}
+
+func (r *rig) publishAt(channel string, offset uint64, epoch string) {
+	r.published[channel]++
+	r.publishData(channel, fmt.Sprint(r.published[channel]), offset, epoch)
+}
+
+func (r *rig) publishData(channel, data string, offset uint64, epoch string) {
+	p := &codec.Publication{Data: []byte(data), Offset: offset}
+	r.table.Wake(r.table.Publication(channel, p, nil, codec.StreamPosition{Offset: offset, Epoch: epoch}))
+}
+
+// nothing is a conn with nothing to write.
+type nothing struct{}
+
+func (nothing) Flush() {}
+
+// turn turns a loop once, with at most so many visits to give away to tasks. It may give fewer, if the machine is busy.
+func (r *rig) turn(id, visits int) {
+	l := r.loops[id]
+	for range loop.TurnVisitsMax - visits {
+		l.Dirty(nothing{})
+	}
+	l.Turn(l.Now())
+}
+
+// walk turns a loop until listeners have got n more publications.
+func (r *rig) walk(id, n int) {
+	r.t.Helper()
+	want := r.handed + n
+	for range 1000 {
+		if r.handed >= want {
+			break
+		}
+		r.turn(id, want-r.handed)
+	}
+	if r.handed != want {
+		r.t.Fatalf("%d publications were handed out, want %d", r.handed, want)
+	}
+}
+
+// settle turns all loops until nothing is left to do.
+func (r *rig) settle() {
+	for range 10_000 {
+		busy := false
+		for id, l := range r.loops {
+			l.Turn(l.Now())
+			items, _ := l.Waiting()
+			busy = busy || items > 0 || r.waits(id)
+		}
+		if !busy {
+			return
+		}
+	}
+	r.t.Fatal("the loops do not come to rest")
+}
+
+// waits reports whether any channel of a loop has something to hand out.
+func (r *rig) waits(id int) bool {
+	for i := range r.table.stripes {
+		for _, rec := range r.table.stripes[i].channels {
+			for c := &rec.home; c != nil; c = c.next {
+				if int(c.loop) == id && c.pending != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// expect compares what listeners got so far.
+func (x *listener) expect(want ...string) {
+	x.rig.t.Helper()
+	if !slices.Equal(x.got, want) {
+		x.rig.t.Errorf("got %q, want %q", x.got, want)
+	}
+}
+
+func (x *listener) expectFailed(want ...Failure) {
+	x.rig.t.Helper()
+	if !slices.Equal(x.failed, want) {
+		x.rig.t.Errorf("failed with %v, want %v", x.failed, want)
+	}
+}
+
+// channel is what a loop knows of a channel, nil if nobody on the node listens.
+func (r *rig) channel(id int, name string) *Channel {
+	rec := r.table.stripe(name).channels[name]
+	if rec == nil {
+		return nil
+	}
+	for c := &rec.home; c != nil; c = c.next {
+		if int(c.loop) == id {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,308 @@
+package hub
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/engine/memengine"
+	"stentor/reactor/loop"
+)
+
+var (
+	simSeed = flag.Uint64("simseed", 0, "run the simulation with this one seed")
+	simRuns = flag.Int("simruns", 3000, "how many seeds the simulation runs")
+)
+
+// TestSimulation lets publishers, subscribers with and without recovery, joins, leaves and changes of epoch meet on several loops
+// that are turned in random order and with random budgets, and compares what everybody got with a naive model.
+func TestSimulation(t *testing.T) {
+	if *simSeed != 0 {
+		simulate(t, *simSeed)
+		return
+	}
+	runs := *simRuns
+	if raceEnabled || testing.Short() {
+		runs = min(runs, 100)
+	}
+	for range runs {
+		seed := rand.Uint64()
+		if simulate(t, seed); t.Failed() {
+			t.Fatalf("to repeat: go test ./server/hub -run TestSimulation -simseed=%d", seed)
+		}
+	}
+}
+
+// sim is one run.
+type sim struct {
+	*rig
+	rnd      *rand.Rand
+	engine   *memengine.Engine
+	wall     time.Duration
+	channels []*simChannel
+	members  []*simMember
+	marks    int // markers under way
+	decoded  map[*codec.Frame][]simPub
+}
+
+// simChannel is what the model knows of a channel: every publication there ever was, numbered from 0, with the epoch it had.
+type simChannel struct {
+	name string
+	log  []codec.StreamPosition // zero for a publication without history
+
+	epochs map[string]bool // that anybody has seen
+}
+
+type simPub struct {
+	number int
+	offset uint64
+}
+
+// simMember is one subscription, with what it must get.
+type simMember struct {
+	sim       *sim
+	channel   *simChannel
+	loop      int
+	form      codec.Form
+	sub       *Subscription
+	placed    bool
+	from      codec.StreamPosition // where it begins, if placed
+	joinedAt  int                  // publications there were then
+	got       []simPub
+	recovered int // of got
+	failed    bool
+	left      bool
+}
+
+func simulate(t *testing.T, seed uint64) {
+	s := &sim{rig: newRig(t, 0), rnd: rand.New(rand.NewPCG(seed, 0)), decoded: map[*codec.Frame][]simPub{}}
+	s.rig = newRig(t, 1+s.rnd.IntN(4))
+	s.engine = memengine.New(memengine.Config{Stripes: 1, Clock: func() time.Duration { return s.wall }}, s.table)
+	for i := range 1 + s.rnd.IntN(3) {
+		s.channels = append(s.channels, &simChannel{name: fmt.Sprint("channel-", i), epochs: map[string]bool{}})
+	}
+	for range 20 + s.rnd.IntN(150) {
+		s.step()
+	}
+	s.settle()
+	for _, m := range s.members {
+		m.check()
+		if !m.left {
+			s.table.Unsubscribe(m.sub)
+		}
+	}
+	if s.marks != 0 {
+		t.Errorf("%d markers did not come back", s.marks)
+	}
+	if n, subs := s.table.Count(); n != 0 || subs != 0 {
+		t.Errorf("%d channels with %d subscriptions are left", n, subs)
+	}
+}
+
+func (s *sim) step() {
+	c := s.channels[s.rnd.IntN(len(s.channels))]
+	switch n := s.rnd.IntN(100); {
+	case n < 35:
+		s.publishOne(c)
+	case n < 55:
+		s.joinOne(c, nil)
+	case n < 65:
+		if m := s.any(); m != nil {
+			m.leave()
+		}
+	case n < 70: // come back elsewhere, with the position reached
+		if m := s.any(); m != nil && m.placed {
+			m.leave()
+			s.joinOne(m.channel, m)
+		}
+	case n < 71:
+		s.wall += 2 * simMeta
+	case n < 80:
+		s.markOne()
+	default:
+		s.turn(s.rnd.IntN(len(s.loops)), 1+s.rnd.IntN(1+s.rnd.IntN(12)))
+	}
+}
+
+// simMeta is how long a stream's epoch outlives its last use.
+const simMeta = time.Hour
+
+func (s *sim) publishOne(c *simChannel) {
+	o := engine.PublishOptions{HistorySize: 1000, HistoryTTL: time.Minute, HistoryMetaTTL: simMeta}
+	if s.rnd.IntN(4) == 0 {
+		o = engine.PublishOptions{}
+	}
+	p := &codec.Publication{Data: []byte(strconv.Itoa(len(c.log)))}
+	got, err := s.engine.Publish(context.Background(), c.name, p, o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.log = append(c.log, got.StreamPosition)
+	if got.Epoch != "" {
+		c.epochs[got.Epoch] = true
+	}
+}
+
+// joinOne adds a member; one who comes back asks for what it has missed.
+func (s *sim) joinOne(c *simChannel, back *simMember) {
+	m := &simMember{sim: s, channel: c, loop: s.rnd.IntN(len(s.loops)), form: codec.Form(s.rnd.IntN(2)), sub: new(Subscription)}
+	m.joinedAt = len(c.log)
+	s.table.Subscribe(m.sub, s.loops[m.loop], c.name, m.form, m)
+	s.members = append(s.members, m)
+	if m.placed = back != nil || s.rnd.IntN(3) > 0; !m.placed {
+		return
+	}
+	filter := engine.HistoryFilter{MetaTTL: simMeta}
+	if back != nil {
+		at := back.position()
+		filter.Since, filter.Limit = &at, -1
+	}
+	missed, top, err := s.engine.History(context.Background(), c.name, filter)
+	m.from, c.epochs[top.Epoch] = top, true
+	complete := back != nil && err == nil && (len(missed) == 0 && filter.Since.Offset == top.Offset ||
+		len(missed) > 0 && missed[0].Offset == filter.Since.Offset+1)
+	if complete {
+		m.from.Offset = filter.Since.Offset
+		for _, p := range missed {
+			number, _ := strconv.Atoi(string(p.Data))
+			m.got = append(m.got, simPub{number, p.Offset})
+		}
+		m.recovered = len(m.got)
+	}
+	s.table.Position(m.sub, top)
+}
+
+// any is a random member who has not left.
+func (s *sim) any() *simMember {
+	for range 10 {
+		if len(s.members) > 0 {
+			if m := s.members[s.rnd.IntN(len(s.members))]; !m.left {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// markOne publishes as a subscriber does who wants its reply behind the publication.
+func (s *sim) markOne() {
+	m := s.any()
+	if m == nil {
+		return
+	}
+	s.publishOne(m.channel)
+	number := len(m.channel.log) - 1
+	mark := &simMark{member: m, number: number}
+	mark.h = s.loops[m.loop].Add(mark)
+	s.table.Behind(m.sub.Channel(), mark.h, nil)
+	s.marks++
+}
+
+// simMark is a publisher that waits for its publication, number of its channel.
+type simMark struct {
+	member *simMember
+	number int
+	h      loop.Handle
+}
+
+// Expire implements loop.Resident.
+func (k *simMark) Expire(loop.Time) {}
+
+// Order is the marker coming back.
+func (k *simMark) Order(any) {
+	m := k.member
+	m.sim.marks--
+	m.sim.loops[m.loop].Remove(k.h)
+	if !m.left && !m.failed && !slices.ContainsFunc(m.got, func(p simPub) bool { return p.number == k.number }) {
+		m.sim.t.Errorf("a publisher is answered before it has its publication %d; it has %v", k.number, m.got)
+	}
+}
+
+func (m *simMember) leave() {
+	m.left = true
+	m.sim.table.Unsubscribe(m.sub)
+}
+
+// position is where a placed member stands.
+func (m *simMember) position() codec.StreamPosition {
+	at := m.from
+	for _, p := range m.got {
+		at.Offset = max(at.Offset, p.offset)
+	}
+	return at
+}
+
+func (m *simMember) Send(f *codec.Frame) {
+	if m.left || m.failed {
+		m.sim.t.Errorf("a frame after leaving (%t) or failing (%t)", m.left, m.failed)
+	}
+	if f.Form() != m.form {
+		m.sim.t.Errorf("a frame in another form")
+	}
+	pubs, known := m.sim.decoded[f]
+	if !known {
+		for _, p := range decode(m.sim.t, f) {
+			number, err := strconv.Atoi(string(p.Data))
+			if err != nil {
+				m.sim.t.Fatal(err)
+			}
+			pubs = append(pubs, simPub{number, p.Offset})
+		}
+		m.sim.decoded[f] = pubs
+	}
+	m.got = append(m.got, pubs...)
+}
+
+func (m *simMember) Fail(_ *Subscription, why Failure) {
+	m.failed = true
+	if why != Lost || !m.placed {
+		m.sim.t.Errorf("a member failed with %v", why)
+	}
+}
+
+// check compares what a member got with what there was.
+func (m *simMember) check() {
+	t, log := m.sim.t, m.channel.log
+	last, at := -1, m.from
+	have := map[int]bool{}
+	for i, p := range m.got {
+		if i == m.recovered {
+			last = -1 // what was under way at the join comes behind what was recovered
+		}
+		if p.number <= last || have[p.number] {
+			t.Errorf("publication %d came again, or late: %v", p.number, m.got)
+		}
+		last, have[p.number] = p.number, true
+		if p.offset != log[p.number].Offset {
+			t.Errorf("publication %d came with offset %d, want %d", p.number, p.offset, log[p.number].Offset)
+		}
+		if m.placed && p.offset > 0 {
+			if at.Offset++; log[p.number] != at {
+				t.Errorf("%v came in the place of %v", log[p.number], at)
+			}
+		}
+	}
+	if m.left || m.failed {
+		m.checkFailure()
+		return
+	}
+	for number := m.joinedAt; number < len(log); number++ {
+		if !have[number] {
+			t.Errorf("publication %d of %d is missing, joined at %d: %v", number, len(log), m.joinedAt, m.got)
+		}
+	}
+}
+
+// checkFailure: nobody loses a position unless the stream was made anew.
+func (m *simMember) checkFailure() {
+	if m.failed && len(m.channel.epochs) == 1 {
+		m.sim.t.Errorf("a member that began at %v failed in a stream of one epoch: %v", m.from, m.channel.log)
+	}
+}

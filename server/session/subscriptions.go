@@ -1,0 +1,141 @@
+package session
+
+import (
+	"stentor/codec"
+	"stentor/reactor/loop"
+	"stentor/server/hub"
+)
+
+// extra is what few sessions have.
+type extra struct {
+	info  []byte                       // connection info, attached to what the client publishes
+	terms []terms                      // of subscriptions that have some
+	index map[string]*hub.Subscription // by channel, once there are many
+}
+
+// terms are what few subscriptions have.
+type terms struct {
+	sub  *hub.Subscription
+	end  loop.Time // of its life, grace included; 0 is never
+	info []byte    // channel info, attached to what the client publishes there
+}
+
+func (s *Session) more() *extra {
+	if s.extra == nil {
+		s.extra = new(extra)
+	}
+	return s.extra
+}
+
+// indexedMin is how many subscriptions a session has before it keeps an index of them. A look through as many takes 1 to 2 µs;
+// where channel_limit allows for thousands, each command would take a millisecond without one.
+const indexedMin = 64
+
+// find returns the subscription to channel, or nil.
+func (s *Session) find(channel string) *hub.Subscription {
+	if s.extra != nil && s.extra.index != nil {
+		return s.extra.index[channel]
+	}
+	for sub := s.subs; sub != nil; sub = sub.Next {
+		if sub.Name() == channel {
+			return sub
+		}
+	}
+	return nil
+}
+
+// holds reports that sub has not been dropped.
+func (s *Session) holds(sub *hub.Subscription) bool { return s.find(sub.Name()) == sub }
+
+// count is how many subscriptions there are.
+func (s *Session) count() (n int) {
+	if s.extra != nil && s.extra.index != nil {
+		return len(s.extra.index)
+	}
+	for sub := s.subs; sub != nil; sub = sub.Next {
+		n++
+	}
+	return n
+}
+
+// listen adds a subscription to the session and its channel.
+func (s *Session) listen(channel string) *hub.Subscription {
+	sub := &s.first
+	if s.firstUsed {
+		sub = new(hub.Subscription)
+	}
+	s.firstUsed = true // for good: what still points to it must not meet another subscription there
+	s.node.Table.Subscribe(sub, s.loop(), channel, s.form, s)
+	sub.Next, s.subs = s.subs, sub
+	s.node.Metrics.Subscribed(s.handle.Loop(), s.class)
+	s.indexAdded(sub)
+	return sub
+}
+
+func (s *Session) indexAdded(sub *hub.Subscription) {
+	if s.extra != nil && s.extra.index != nil {
+		s.extra.index[sub.Name()] = sub
+		return
+	}
+	if s.count() < indexedMin {
+		return
+	}
+	index := make(map[string]*hub.Subscription, 2*indexedMin)
+	for each := s.subs; each != nil; each = each.Next {
+		index[each.Name()] = each
+	}
+	s.more().index = index
+}
+
+// drop removes a subscription that the session holds from it and its channel.
+func (s *Session) drop(sub *hub.Subscription) {
+	at := &s.subs
+	for *at != sub {
+		at = &(*at).Next
+	}
+	*at, sub.Next = sub.Next, nil
+	if s.extra != nil {
+		delete(s.extra.index, sub.Name())
+		if s.subs == nil {
+			s.extra.index = nil
+		}
+		s.extra.forget(sub)
+	}
+	s.node.Metrics.Unsubscribed(s.handle.Loop(), s.class, 1)
+	s.node.Table.Unsubscribe(sub)
+}
+
+// dropTelling removes a subscription by the server's will and tells the client why.
+func (s *Session) dropTelling(sub *hub.Subscription, why codec.Unsubscribe) {
+	s.drop(sub)
+	s.node.Metrics.Unsubscribe(why.Code)
+	s.push(&codec.Push{Channel: sub.Name(), Unsubscribe: &why})
+}
+
+// of finds the terms of sub, or nil.
+func (e *extra) of(sub *hub.Subscription) *terms {
+	for i := range e.terms {
+		if e.terms[i].sub == sub {
+			return &e.terms[i]
+		}
+	}
+	return nil
+}
+
+// set makes room for terms of sub, or finds what there is.
+func (e *extra) set(sub *hub.Subscription) *terms {
+	if t := e.of(sub); t != nil {
+		return t
+	}
+	e.terms = append(e.terms, terms{sub: sub})
+	return &e.terms[len(e.terms)-1]
+}
+
+// forget drops the terms of sub.
+func (e *extra) forget(sub *hub.Subscription) {
+	if t := e.of(sub); t != nil {
+		last := &e.terms[len(e.terms)-1]
+		*t, *last = *last, terms{}
+		e.terms = e.terms[:len(e.terms)-1]
+	}
+}
