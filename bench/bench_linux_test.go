@@ -188,10 +188,11 @@ func TestMixedRun(t *testing.T) {
 	if r.Quiet.Fanout.Count != 0 || r.Loud.Fanout.Count == 0 || r.P99Ratio.N != 2 || r.Tally != (swarm.Tally{}) || len(r.Faults) != 0 {
 		t.Errorf("%+v", r)
 	}
-	if o := r.Overload; o == nil || o.Publications == 0 || o.Deliveries == 0 || o.NoPong() != 0 || o.Pings == 0 || len(o.Closes) != 0 {
+	if o := r.Overload; o == nil || o.Publications == 0 || o.Deliveries == 0 || o.Pings == 0 || len(o.Closes) != 0 || len(o.AskerCloses) != 0 {
 		t.Errorf("%+v", o)
 	}
-	if log, err = execute(t, server, nil, args...); err != nil || !strings.Contains(log, "loud / quiet") {
+	log, err = execute(t, server, nil, append(args, "--overload", "100ms", "--overload-rate", "100", "--request", "ping")...)
+	if err != nil || !strings.Contains(log, "loud / quiet") || !strings.Contains(log, "0 requesters, 0 subscribers") {
 		t.Errorf("%v\n%s", err, log)
 	}
 }
@@ -296,14 +297,23 @@ func TestIdleFit(t *testing.T) {
 }
 
 func TestOverloadCountsNoPong(t *testing.T) {
-	r := MixedReport{Overload: &OverloadReport{Closes: map[string]int{"3012 no pong": 2, "3008 slow": 5}}}
-	if err := r.gate(&Mixed{}); err == nil || !strings.Contains(err.Error(), "2 conns with 3012") {
-		t.Error(err)
+	mixed := map[string]int{"3012 no pong": 2, "3008 slow": 5}
+	for _, c := range []struct {
+		report OverloadReport
+		rate   float64
+		fails  bool
+	}{
+		{OverloadReport{AskerCloses: mixed}, 0, true},
+		{OverloadReport{Closes: mixed}, 0, false},
+		{OverloadReport{Closes: mixed}, 100, true},
+		{OverloadReport{AskerCloses: map[string]int{"3008 slow": 5}}, 100, false},
+	} {
+		r := MixedReport{Overload: &c.report}
+		if err := r.gate(&Mixed{OverloadRate: c.rate}); (err != nil) != c.fails || c.fails && !strings.Contains(err.Error(), "2 conns with 3012") {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
-	r.Overload.Closes = map[string]int{"3008 slow": 5}
-	if err := r.gate(&Mixed{}); err != nil {
-		t.Error(err)
-	}
+	var r MixedReport
 	r.P99Ratio = measure.Spread{Median: 2}
 	if err := r.gate(&Mixed{RatioMax: 1.5}); err == nil {
 		t.Error("a ratio above the gate passed")

@@ -127,6 +127,17 @@ func (r *mixedRun) phase(ctx context.Context, p *MixedPhase, loud bool) error {
 	return nil
 }
 
+// since is what now has more than before.
+func since(before, now map[string]int) map[string]int {
+	more := map[string]int{}
+	for text, n := range now {
+		if n -= before[text]; n > 0 {
+			more[text] = n
+		}
+	}
+	return more
+}
+
 // ask lets the requesters ask for so long.
 func (r *mixedRun) ask(ctx context.Context, long time.Duration) error {
 	o := r.options
@@ -189,7 +200,7 @@ func (r *mixedRun) overload(ctx context.Context) error {
 		Deliveries: deliveries, PerSecond: float64(deliveries) / took.Seconds(), CPUCores: float64(after-cpu) / float64(took),
 		Pings: subscribers.Pings + requesters.Pings - firstPings, Returns: subscribers.Reopened - first.Reopened, Requests: requesters.Latency.Percentiles(),
 	}
-	subscribers.Merge(requesters)
-	r.report.Overload.Closes = subscribers.Closes
+	r.report.Overload.Closes = since(first.Closes, subscribers.Closes)
+	r.report.Overload.AskerCloses = since(asked.Closes, requesters.Closes)
 	return nil
 }

@@ -11,13 +11,14 @@ const HeaderRoom = 10
 type Frame struct {
 	bytes  []byte // room, messages
 	header int    // where the ws header starts in bytes
+	joined int    // of how many frames
 	form   Form
 }
 
 // NewFrame makes a frame of buf: HeaderRoom spare bytes, then delimited messages of form f as the Append functions make
 // them. The frame owns buf from now on.
 func NewFrame(f Form, buf []byte) *Frame {
-	frame := &Frame{bytes: buf, form: f}
+	frame := &Frame{bytes: buf, form: f, joined: 1}
 	size := ws.PutHeader(buf[:HeaderRoom], f.opCode(), frame.payloadEnd()-HeaderRoom)
 	frame.header = HeaderRoom - size
 	return frame
@@ -36,8 +37,16 @@ func JoinFrames(fs []*Frame) *Frame {
 	for _, f := range fs {
 		buf = append(buf, f.Messages()...)
 	}
-	return NewFrame(fs[0].form, buf)
+	frame := NewFrame(fs[0].form, buf)
+	frame.joined = 0
+	for _, f := range fs {
+		frame.joined += f.joined
+	}
+	return frame
 }
+
+// Joined is how many frames were joined into this one; 1 if none were.
+func (f *Frame) Joined() int { return f.joined }
 
 // WebSocket returns the frame as one whole ws frame of a server, ready for the socket. JSON messages are then separated
 // by newlines, without one at the end.

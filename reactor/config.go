@@ -59,7 +59,7 @@ type Close struct {
 	Reason string
 }
 
-// gnet cannot take more than 64 KiB off a socket at once anyway with its own default.
+// readBufferBytesDefault is also the default of gnet.
 const readBufferBytesDefault = 64 << 10
 
 func (c Config) withDefaults() Config {

@@ -67,7 +67,7 @@ type Conn struct {
 
 	firstBytes uint32
 	need       uint32 // no use in looking at the input before so many bytes are there; of a head, how many were looked at
-	limit      uint32 // of a message, in bytes
+	limit      uint32 // of a message, in bytes; 0 before the upgrade
 	held       uint32 // memory of incomplete input, as told to the driver's account
 
 	// The three deadlines of a conn; the loop is armed with the nearest.

@@ -44,8 +44,8 @@ type driver struct {
 	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
 
 	// Any goroutine looks at these.
-	busy             busy
-	conns, slowConns atomic.Int64
+	busy                         busy
+	conns, webSockets, slowConns atomic.Int64
 }
 
 func newDriver(r *Reactor, id int) (*driver, error) {
@@ -87,9 +87,7 @@ func (d *driver) leave() {
 		if d.account.settle() > d.cfg.QueueTotalBytesMax {
 			d.loop.Tick() // shed is for turns
 		}
-		if since := d.busy.end(); since != 0 {
-			d.stalled(since)
-		}
+		d.idle()
 	}
 	d.depth--
 }
@@ -153,6 +151,9 @@ func (d *driver) closed(c *Conn, err error) {
 	c.state = stateDead
 	d.loop.Remove(c.handle)
 	d.conns.Add(-1)
+	if c.limit > 0 {
+		d.webSockets.Add(-1)
+	}
 	c.hold(0)
 	c.releaseQueue()
 	if c.flags&flagHandedOff == 0 {

@@ -149,8 +149,8 @@ func startLogged(t testing.TB, cfg Config, router Router) (*Reactor, *logs) {
 		if n := r.Stats().QueuedBytes; n != 0 {
 			t.Errorf("%d bytes are still accounted for after all conns have gone", n)
 		}
-		if n := r.Stats().Conns - r.Stats().HTTPConns; n != 0 {
-			t.Errorf("%d conns are still counted after all have gone", n)
+		if s := r.Stats(); s.Conns != s.HTTPConns || s.WebSockets != 0 {
+			t.Errorf("%d conns and %d WebSockets are still counted after all have gone", s.Conns-s.HTTPConns, s.WebSockets)
 		}
 	})
 	return r, l

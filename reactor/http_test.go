@@ -367,8 +367,8 @@ func TestAdopt(t *testing.T) {
 		c.expect("half")
 		c.say(text("last"))
 		c.expect("last")
-		if s := r.Stats(); s.Adopted != uint64(i+1) || s.HTTPConns != 0 || s.Conns != i+1 {
-			t.Fatalf("adopted %d, HTTP conns %d, conns %d", s.Adopted, s.HTTPConns, s.Conns)
+		if s := r.Stats(); s.Adopted != uint64(i+1) || s.HTTPConns != 0 || s.Conns != i+1 || s.WebSockets != i+1 {
+			t.Fatalf("adopted %d, HTTP conns %d, conns %d, WebSockets %d", s.Adopted, s.HTTPConns, s.Conns, s.WebSockets)
 		}
 	}
 	for i, l := range r.Stats().Loops {

@@ -70,7 +70,9 @@ type Reactor struct {
 	connsMax  atomic.Int64
 	owed      atomic.Int64 // memory of unsent and incomplete messages, in bytes
 	adoptNext atomic.Uint32
-	stats     counters
+
+	stallLogged atomic.Int64 // reactor time of the last stall in the log
+	stats       counters
 }
 
 // New makes a reactor; it does not listen before Run.

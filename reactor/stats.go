@@ -21,6 +21,7 @@ type counters struct {
 // Stats is what a reactor has counted. Numbers of events count from the start; the others are of now.
 type Stats struct {
 	Conns       int   // client sockets, handed-off ones included
+	WebSockets  int   // upgraded ones
 	ConnsMax    int   // where newcomers are refused
 	HTTPConns   int   // handed off to net/http
 	QueuedBytes int64 // memory of unsent and incomplete messages
@@ -91,6 +92,7 @@ func (r *Reactor) Stats() Stats {
 		LongestStall: time.Duration(c.longestStall.Load()),
 	}
 	for _, d := range r.drivers {
+		s.WebSockets += int(d.webSockets.Load())
 		items, bytes := d.loop.Waiting()
 		s.Loops = append(s.Loops, LoopStats{
 			Conns:     int(d.conns.Load()),

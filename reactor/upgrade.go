@@ -95,6 +95,7 @@ func checkUpgrade(h *Head) (key string, err *ws.HandshakeError) {
 func (c *Conn) open(response []byte, v *Verdict) {
 	d := c.driver
 	d.stats.upgraded.Add(1)
+	d.webSockets.Add(1)
 	c.state, c.stateAt, c.need = stateOpen, 0, 0
 	c.limit = messageBytesMaxDefault
 	if v.MessageBytesMax > 0 {

@@ -11,6 +11,9 @@ import (
 // stallLogPeriod is how often stalls are logged at the most; all are counted.
 const stallLogPeriod = 10 * time.Second
 
+// watchPauseMax is how seldom the watchdog looks while it finds no loop in a callback: each look wakes a thread.
+const watchPauseMax = 100 * time.Millisecond
+
 // busy tells the watchdog since when its loop has been in a callback.
 type busy struct {
 	goroutine atomic.Pointer[string] // the loop's, as stacks name it
@@ -25,16 +28,6 @@ func (b *busy) begin(now time.Duration) {
 	b.since.Store(int64(now))
 }
 
-// end returns since when the callback ran if the watchdog has found it too long, 0 otherwise.
-func (b *busy) end() (since time.Duration) {
-	at := b.since.Load()
-	b.since.Store(0)
-	if b.reported.Load() == at {
-		return time.Duration(at)
-	}
-	return 0
-}
-
 // goroutineName is how the current goroutine is introduced in stacks: "goroutine 17 ".
 func goroutineName() *string {
 	var room [64]byte
@@ -43,47 +36,75 @@ func goroutineName() *string {
 	return &name
 }
 
-// stalled counts a callback that the watchdog has reported, once it has ended and its length is known.
-func (d *driver) stalled(since time.Duration) {
+// idle ends a callback and counts it if it was too long. The watchdog may have slept through it; then the log has no stack.
+func (d *driver) idle() {
+	since := d.busy.since.Load()
+	d.busy.since.Store(0)
 	_, now := d.reactor.clock.Read()
+	held := now - time.Duration(since)
+	if held < d.cfg.StallReport {
+		return
+	}
 	d.stats.stalls.Add(1)
-	for held := int64(now - since); ; {
+	for {
 		longest := d.stats.longestStall.Load()
-		if held <= longest || d.stats.longestStall.CompareAndSwap(longest, held) {
-			return
+		if int64(held) <= longest || d.stats.longestStall.CompareAndSwap(longest, int64(held)) {
+			break
 		}
+	}
+	if d.busy.reported.Load() != since && d.reactor.mayLogStall(now) {
+		d.logStall(held, "not taken: the callback has ended")
 	}
 }
 
 // watch looks at the loops from outside and reports the callbacks that hold one too long, with the stack of what it is stuck
 // in.
 func (r *Reactor) watch() {
-	ticker := time.NewTicker(max(r.cfg.StallReport/2, time.Millisecond))
-	defer ticker.Stop()
-	var logged time.Duration
-	var unlogged int
+	pause := watchPauseMax
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	for {
 		select {
 		case <-r.stop:
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
-		_, now := r.clock.Read()
-		for _, d := range r.drivers {
-			since := d.busy.since.Load()
-			held := now - time.Duration(since)
-			if since == 0 || held < r.cfg.StallReport || d.busy.reported.Swap(since) == since {
-				continue
-			}
-			if logged != 0 && now-logged < stallLogPeriod {
-				unlogged++
-				continue
-			}
-			logged = now
-			r.cfg.Log.Warn("a callback holds its loop", "loop", d.loop.ID(), "for", held, "unlogged", unlogged, "stack", d.busy.stack(since))
-			unlogged = 0
+		pause = min(2*pause, watchPauseMax)
+		if r.lookAtLoops() {
+			pause = max(r.cfg.StallReport/2, time.Millisecond)
+		}
+		timer.Reset(pause)
+	}
+}
+
+// lookAtLoops reports whether any loop is in a callback.
+func (r *Reactor) lookAtLoops() (active bool) {
+	_, now := r.clock.Read()
+	for _, d := range r.drivers {
+		since := d.busy.since.Load()
+		if since == 0 {
+			continue
+		}
+		active = true
+		held := now - time.Duration(since)
+		if held >= r.cfg.StallReport && d.busy.reported.Swap(since) != since && r.mayLogStall(now) {
+			d.logStall(held, d.busy.stack(since))
 		}
 	}
+	return active
+}
+
+// mayLogStall lets one stall through per stallLogPeriod.
+func (r *Reactor) mayLogStall(now time.Duration) bool {
+	last := r.stallLogged.Load()
+	if last == 0 || now-time.Duration(last) >= stallLogPeriod {
+		return r.stallLogged.CompareAndSwap(last, int64(now))
+	}
+	return false
+}
+
+func (d *driver) logStall(held time.Duration, stack string) {
+	d.cfg.Log.Warn("a callback holds its loop", "loop", d.loop.ID(), "for", held, "stalls", d.stats.stalls.Load(), "stack", stack)
 }
 
 // stacksBytesMax bounds the dump that the stuck goroutine is looked up in.

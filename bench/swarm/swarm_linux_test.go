@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -470,6 +471,34 @@ func serverStream(t *testing.T, form codec.Form, key string) []byte {
 	stream = append(ws.AppendHeader(stream, ws.OpContinuation, true, len(third)-10), third[10:]...)
 	stream = ws.AppendFrame(stream, ws.OpPing, []byte("hello"))
 	return ws.AppendClose(stream, 3001, "shutdown")
+}
+
+func TestSourceAddresses(t *testing.T) {
+	for _, c := range []struct {
+		addr, source string
+		count        int
+		want         []string // of clients 0, 1, 2, …
+	}{
+		{"127.0.0.1:80", "127.0.0.254", 3, []string{"127.0.0.254", "127.0.0.255", "127.0.1.0", "127.0.0.254"}},
+		{"[::1]:80", "fd00::1", 2, []string{"fd00::1", "fd00::2", "fd00::1"}},
+	} {
+		g := group{cfg: Group{Addr: c.addr, Source: c.source, SourceCount: c.count}}
+		if err := g.address(); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range c.want {
+			var got netip.Addr
+			switch sa := g.sourceOf(int32(i)).(type) {
+			case *unix.SockaddrInet4:
+				got = netip.AddrFrom4(sa.Addr)
+			case *unix.SockaddrInet6:
+				got = netip.AddrFrom16(sa.Addr)
+			}
+			if got.String() != want {
+				t.Errorf("client %d to %s calls from %s, want %s", i, c.addr, got, want)
+			}
+		}
+	}
 }
 
 func TestConnIsSmall(t *testing.T) {

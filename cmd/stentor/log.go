@@ -19,7 +19,7 @@ var levels = map[string]slog.Level{
 
 // openLog makes the logger: text on a terminal, JSON lines on standard error elsewhere, JSON lines in log.file if that is set.
 func openLog(c config.Log) (log *slog.Logger, closeLog func(), err error) {
-	options := &slog.HandlerOptions{Level: levels[c.Level]}
+	options := &slog.HandlerOptions{Level: levels[c.Level], ReplaceAttr: readable}
 	if c.File != "" {
 		f, err := os.OpenFile(c.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -31,6 +31,14 @@ func openLog(c config.Log) (log *slog.Logger, closeLog func(), err error) {
 		return slog.New(slog.NewTextHandler(os.Stderr, options)), func() {}, nil
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, options)), func() {}, nil
+}
+
+// readable gives durations their text form in JSON lines too: 30s, not a number of nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func onTerminal() bool { return term.IsTerminal(int(os.Stderr.Fd())) }

@@ -208,6 +208,21 @@ func (p *process) post(path, body string) (status int, answer string) {
 	return resp.StatusCode, string(content)
 }
 
+// get reads one of the server's pages.
+func (p *process) get(path string) string {
+	p.t.Helper()
+	resp, err := http.Get(p.url + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		p.t.Fatalf("GET %s: status %d, %v", path, resp.StatusCode, err)
+	}
+	return string(content)
+}
+
 // publish sends a publication through the server API.
 func (p *process) publish(channel, data string) {
 	p.t.Helper()

@@ -325,6 +325,37 @@ func TestHandles(t *testing.T) {
 	}
 }
 
+// Visit sees everyone who stays, in as many turns as it takes, and lets f remove the one it is at.
+func TestVisit(t *testing.T) {
+	l := New(0, Config{Ring: func() {}})
+	r := &recorder{}
+	want := map[Handle]bool{}
+	for i := range 5000 {
+		h := l.Add(r)
+		want[h] = i%3 != 0
+	}
+	for h, stays := range want {
+		if !stays {
+			l.Remove(h)
+			delete(want, h)
+		}
+	}
+	turns := 0
+	for next, first := uint32(0), true; first || next != 0; first = false {
+		turns++
+		next = l.Visit(next, &Budget{visits: 1000, deadline: nanotime() + int64(time.Hour)}, func(h Handle, got Resident) {
+			if !want[h] || got != Resident(r) {
+				t.Fatalf("%x is visited", h)
+			}
+			delete(want, h)
+			l.Remove(h)
+		})
+	}
+	if len(want) > 0 || l.Residents() != 0 || turns < 4 {
+		t.Errorf("%d were left out, %d are left, %d turns", len(want), l.Residents(), turns)
+	}
+}
+
 func TestFifo(t *testing.T) {
 	var q fifo[int]
 	next, want := 0, 0

@@ -29,7 +29,8 @@ func (c Clock) Read() (Time, time.Duration) {
 	return Time(exact/TickPeriod) + 1, exact
 }
 
-// After is the moment d after t, rounded up to whole ticks and at least one tick away: a deadline is never early.
+// After is the moment d after t, rounded up to whole ticks and at least one tick away. As t itself is rounded down, a deadline
+// comes at most one tick early, and never before the next tick.
 func (t Time) After(d time.Duration) Time {
 	n := (d + TickPeriod - 1) / TickPeriod
 	return t + Time(max(n, 1))

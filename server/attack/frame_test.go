@@ -141,7 +141,7 @@ func TestAnnouncedLengths(t *testing.T) {
 	for _, q := range all {
 		q.say(t, announced)
 	}
-	err := s.await("all lengths have been read", func(m map[string]int64) bool { return m["stentor_queued_bytes"] >= int64(len(all)) })
+	err := s.await("all lengths have been read", func(m map[string]int64) bool { return m["stentor_queued_bytes"] >= 1024*int64(len(all)) }) // buffers are counted in KiB
 	if err != nil {
 		t.Fatal(err)
 	}

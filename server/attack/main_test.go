@@ -152,4 +152,4 @@ func (exits) Fatalf(format string, args ...any) {
 }
 
 // memoryReturns is how long memory may take to return.
-const memoryReturns = 10*time.Second
+const memoryReturns = 10 * time.Second

@@ -83,3 +83,8 @@ func (q quiet) hearAll(t *testing.T) string {
 	}
 	return string(all)
 }
+
+// setReceiveBuffer makes the window of a socket small.
+func setReceiveBuffer(fd uintptr, bytes int) error {
+	return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
+}

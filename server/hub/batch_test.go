@@ -95,6 +95,73 @@ func TestUnencodable(t *testing.T) {
 	}
 }
 
+// TestCatchUp: who is ordered to leave gets first what came before the order, wherever the walk is.
+func TestCatchUp(t *testing.T) {
+	tests := []struct {
+		name string
+		play func(r *rig, catchUp func())
+		want []string
+	}{
+		{"nothing waits", func(r *rig, catchUp func()) { catchUp() }, nil},
+		{"still in the mailbox", func(r *rig, catchUp func()) { r.publish("news", 1); catchUp() }, nil},
+		{"no walk yet", func(r *rig, catchUp func()) { r.publish("news", 2); r.turn(0, 0); catchUp() }, []string{"1", "2"}},
+		{"before the cursor", func(r *rig, catchUp func()) {
+			r.publish("news", 1)
+			r.walk(0, 2)
+			r.publish("news", 1)
+			r.turn(0, 0)
+			catchUp()
+		}, []string{"1", "2"}},
+		{"after the cursor", func(r *rig, catchUp func()) {
+			r.publish("news", 2)
+			r.turn(0, 1)
+			r.publish("news", 1)
+			r.turn(0, 0)
+			catchUp()
+		}, []string{"1+2", "3"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, 1)
+			first, x, last := r.join(0, "news"), r.join(0, "news"), r.join(0, "news")
+			tt.play(r, func() {
+				r.table.CatchUp(x.sub)
+				x.leave()
+			})
+			r.settle()
+			x.expect(tt.want...)
+			for _, other := range []*listener{first, last} {
+				if n := len(strings.Split(strings.Join(other.got, "+"), "+")); len(other.got) > 0 && n != r.published["news"] {
+					t.Errorf("another member got %q", other.got)
+				}
+			}
+		})
+	}
+	t.Run("a position", func(t *testing.T) {
+		r := newRig(t, 1)
+		x := r.joinAt(0, "news", 1, "e")
+		for offset := range uint64(3) {
+			r.publishAt("news", offset+1, "e")
+		}
+		r.turn(0, 0)
+		r.table.CatchUp(x.sub)
+		x.leave()
+		r.settle()
+		x.expect("2@2", "3@3")
+	})
+	t.Run("more than anybody waits for", func(t *testing.T) {
+		r := newRig(t, 1)
+		x := r.join(0, "news")
+		r.publish("news", catchUpMax+10)
+		r.turn(0, 0)
+		r.table.CatchUp(x.sub)
+		x.leave()
+		if len(x.got) != catchUpMax {
+			t.Errorf("%d publications", len(x.got))
+		}
+	})
+}
+
 // clerk is a resident that notes markers among publications in the log of a listener.
 type clerk struct{ x *listener }
 
@@ -141,8 +208,7 @@ func TestMarkers(t *testing.T) {
 		}, []string{"1", "m"}},
 		{"only markers", func(r *rig, x *listener, mark func(string)) {
 			r.publish("news", 1)
-			r.loops[0].Ready(spender{})
-			r.turn(0, 4096)
+			r.turn(0, 0)
 			for i := range 3 * batchItemsMax {
 				mark(fmt.Sprint("m", i))
 			}

@@ -29,12 +29,11 @@ func crowd(t testing.TB, members int, place bool) (*rig, *Channel) {
 
 // handOut gives encoded publications to everybody.
 func (r *rig) handOut(c *Channel, events ...*event) {
-	l := r.loops[c.loop]
 	for _, e := range events {
-		c.Take(l, e)
+		c.Take(r.loops[c.loop], e)
 	}
 	for c.pending != nil {
-		l.Turn(l.Now())
+		r.turn(int(c.loop), loop.TurnVisitsMax)
 	}
 }
 
@@ -75,7 +74,7 @@ func TestPublicationAllocates(t *testing.T) {
 	got := testing.AllocsPerRun(100, func() {
 		r.table.Publication("news", p, nil, codec.StreamPosition{})
 		for c.pending != nil || !idle(r.loops[0]) {
-			r.loops[0].Turn(1)
+			r.turn(0, loop.TurnVisitsMax)
 		}
 	})
 	if want := float64(1 + 2*codec.NumForms); got != want {
@@ -127,7 +126,7 @@ func BenchmarkManyChannels(b *testing.B) {
 	for i := range b.N {
 		r.table.Publication(names[i%channels], p, nil, codec.StreamPosition{})
 		if i%100 == 99 {
-			r.loops[0].Turn(1)
+			r.turn(0, loop.TurnVisitsMax)
 		}
 	}
 }

@@ -45,9 +45,6 @@ type marker struct {
 // Name is the channel's name, one string for the whole node.
 func (c *Channel) Name() string { return c.record.name }
 
-// Pending reports that something waits to be handed out.
-func (c *Channel) Pending() bool { return c.pending != nil }
-
 // Subscribe makes s, which must be new, a member of the channel called name on loop l. From here on publications reach it. One
 // that is to be positioned must get its Position before the loop turns again.
 func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber) {
@@ -83,6 +80,14 @@ func (t *Table) Unsubscribe(s *Subscription) {
 	t.leave(c, deaf)
 }
 
+// CatchUp gives s, ahead of its turn, what its channel has in store for it. It must be unsubscribed right after: it would get the
+// same again. Of more than catchUpMax publications the newest are left out.
+func (t *Table) CatchUp(s *Subscription) {
+	if p := s.channel.pending; p != nil {
+		p.catchUp(s)
+	}
+}
+
 // Behind gives order back to the resident h when everything that now waits on c, or on its way to it, has been handed out.
 func (t *Table) Behind(c *Channel, h loop.Handle, order any) {
 	l := t.loops[c.loop]
@@ -111,6 +116,9 @@ func (c *Channel) wait(l *loop.Loop, t *Table, x item) {
 	if c.pending == nil {
 		c.pending = t.locals[c.loop].pending(t, c)
 		l.Ready(c.pending)
+	}
+	if x.event != nil {
+		t.locals[c.loop].hold(1, x.event.cost())
 	}
 	c.pending.push(x)
 }

@@ -67,6 +67,7 @@ const eventBytes = 256
 // walk is over, so that those who publish what they are subscribed to do not keep publications apart.
 type batch struct {
 	events   []*event
+	bytes    int // that the events weigh
 	markers  []*marker
 	answered int // markers that are back
 	joined   [codec.NumForms]*codec.Frame
@@ -94,12 +95,13 @@ func (b *batch) reset() {
 // take moves items from the front of queue into b, as many as fit but at least one, and returns how many.
 func (b *batch) take(queue []item) (n int) {
 	b.reset()
-	bytes := 0
 	for n < len(queue) && n < batchItemsMax {
 		if e := queue[n].event; e != nil {
-			if bytes += e.cost(); bytes > batchBytesMax && len(b.events) > 0 {
+			cost := e.cost()
+			if b.bytes+cost > batchBytesMax && len(b.events) > 0 {
 				break
 			}
+			b.bytes += cost
 			b.events = append(b.events, e)
 		} else {
 			b.markers = append(b.markers, queue[n].marker)

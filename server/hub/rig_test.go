@@ -15,6 +15,7 @@ type rig struct {
 	t         testing.TB
 	table     *Table
 	loops     []*loop.Loop
+	spenders  []*spender
 	published map[string]int // publications so far, by channel
 	handed    int            // publications that listeners got
 }
@@ -22,12 +23,32 @@ type rig struct {
 func newRig(t testing.TB, loops int) *rig {
 	r := &rig{t: t, published: map[string]int{}}
 	for id := range loops {
-		l := loop.New(id, loop.Config{Ring: func() {}})
-		l.SetNow(1)
-		r.loops = append(r.loops, l)
+		r.addLoop(loop.New(id, loop.Config{Ring: func() {}}))
 	}
 	r.table = NewTable(r.loops)
 	return r
+}
+
+func (r *rig) addLoop(l *loop.Loop) {
+	l.SetNow(1)
+	s := new(spender)
+	l.Ready(s)
+	r.loops, r.spenders = append(r.loops, l), append(r.spenders, s)
+}
+
+// spender is a task that takes its turn with the channels and leaves them as much of the loop's budget as the test says.
+type spender struct {
+	keep int
+	went bool // in this turn of the loop
+}
+
+func (s *spender) Turn(b *loop.Budget) bool {
+	if s.went {
+		s.keep = 0
+	}
+	s.went = true
+	b.Spend(b.Left() - s.keep)
+	return true
 }
 
 // listener is a subscriber that remembers what it gets.
@@ -115,17 +136,10 @@ func (r *rig) publishData(channel, data string, offset uint64, epoch string) {
 	r.table.Wake(r.table.Publication(channel, p, nil, codec.StreamPosition{Offset: offset, Epoch: epoch}))
 }
 
-// nothing is a conn with nothing to write.
-type nothing struct{}
-
-func (nothing) Flush() {}
-
-// turn turns a loop once, with at most so many visits to give away to tasks. It may give fewer, if the machine is busy.
+// turn turns a loop once, with at most so many visits for its channels: of several that wait, one may still get more.
 func (r *rig) turn(id, visits int) {
-	l := r.loops[id]
-	for range loop.TurnVisitsMax - visits {
-		l.Dirty(nothing{})
-	}
+	l, s := r.loops[id], r.spenders[id]
+	s.keep, s.went = visits, false
 	l.Turn(l.Now())
 }
 
@@ -149,7 +163,7 @@ func (r *rig) settle() {
 	for range 10_000 {
 		busy := false
 		for id, l := range r.loops {
-			l.Turn(l.Now())
+			r.turn(id, loop.TurnVisitsMax)
 			items, _ := l.Waiting()
 			busy = busy || items > 0 || r.waits(id)
 		}

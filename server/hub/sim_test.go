@@ -117,14 +117,18 @@ func (s *sim) step() {
 		if m := s.any(); m != nil {
 			m.leave()
 		}
-	case n < 70: // come back elsewhere, with the position reached
+	case n < 68:
+		if m := s.any(); m != nil {
+			s.loops[m.loop].Post(simOrder{m}, len(m.channel.log), 0)
+		}
+	case n < 73: // come back elsewhere, with the position reached
 		if m := s.any(); m != nil && m.placed {
 			m.leave()
 			s.joinOne(m.channel, m)
 		}
-	case n < 71:
+	case n < 74:
 		s.wall += 2 * simMeta
-	case n < 80:
+	case n < 82:
 		s.markOne()
 	default:
 		s.turn(s.rnd.IntN(len(s.loops)), 1+s.rnd.IntN(1+s.rnd.IntN(12)))
@@ -203,6 +207,31 @@ func (s *sim) markOne() {
 	mark.h = s.loops[m.loop].Add(mark)
 	s.table.Behind(m.sub.Channel(), mark.h, nil)
 	s.marks++
+}
+
+// simOrder makes a member leave, wherever it stands, with all that was published before the order and nothing that came after.
+type simOrder struct{ member *simMember }
+
+// Take is the order, out of the mailbox.
+func (o simOrder) Take(_ *loop.Loop, published any) {
+	m := o.member
+	if m.left {
+		return
+	}
+	m.sim.table.CatchUp(m.sub)
+	m.leave()
+	have := map[int]bool{}
+	for _, p := range m.got {
+		have[p.number] = true
+		if p.number >= published.(int) {
+			m.sim.t.Errorf("publication %d was made after the order to leave, at %d", p.number, published)
+		}
+	}
+	for number := m.joinedAt; number < published.(int) && !m.failed; number++ {
+		if !have[number] {
+			m.sim.t.Errorf("publication %d was made before the order to leave, at %d: %v", number, published, m.got)
+		}
+	}
 }
 
 // simMark is a publisher that waits for its publication, number of its channel.

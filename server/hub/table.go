@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"stentor/codec"
 	"stentor/engine"
@@ -37,11 +38,33 @@ type record struct {
 	home        Channel // of the loop that came first; most channels are listened to by one loop only
 }
 
-// local is what belongs to one loop. Only that loop touches it.
+// local is what belongs to one loop. Only that loop touches it, or others read what is atomic.
 type local struct {
 	spare []*pending // emptied, to be used again
 	stats Stats
-	_     [32]byte
+
+	// What waits in the channels of the loop, no longer in its mailbox: publications, and what they weigh. Markers are not
+	// counted: each follows a publication.
+	items, bytes atomic.Int64
+	_            [16]byte
+}
+
+// Limits of what waits in the channels of one loop. The mailbox, which has the same, is emptied at every turn; a walk over a
+// million members takes longer than that.
+const (
+	waitingItemsMax = loop.MailboxItemsMax
+	waitingBytesMax = loop.MailboxBytesMax
+)
+
+// admits reports whether there is room for one more publication.
+func (o *local) admits() bool {
+	return o.items.Load() < waitingItemsMax && o.bytes.Load() < waitingBytesMax
+}
+
+// hold counts n publications of so many bytes in, or out if negative. Only the loop writes, so that no update is lost.
+func (o *local) hold(n, bytes int) {
+	o.items.Store(o.items.Load() + int64(n))
+	o.bytes.Store(o.bytes.Load() + int64(bytes))
 }
 
 // NewTable makes the table of a node with these loops.
@@ -122,7 +145,7 @@ func (t *Table) Admit(channel string) bool {
 		return true
 	}
 	for c := &r.home; c != nil; c = c.next {
-		if c.listening && !t.loops[c.loop].Admit() {
+		if c.listening && !(t.loops[c.loop].Admit() && t.locals[c.loop].admits()) {
 			return false
 		}
 	}

@@ -141,6 +141,7 @@ func (p *pending) answer(b *loop.Budget) {
 
 func (p *pending) close() {
 	p.walking = false
+	p.local().hold(-len(p.batch.events), -p.batch.bytes)
 	c := p.channel
 	if c.list != nil {
 		if c.list.tombstones > 0 {
@@ -177,25 +178,43 @@ func (p *pending) suits(s *Subscription) bool {
 // handEach gives the publications one by one, as the position of s asks for it and up to one that s cannot read.
 func (p *pending) handEach(s *Subscription) {
 	for _, e := range p.batch.events {
-		if s.flags&failed != 0 {
-			return // Send ended the client
+		p.channel.handOne(s, e)
+	}
+}
+
+func (c *Channel) handOne(s *Subscription, e *event) {
+	if s.flags&failed != 0 {
+		return
+	}
+	if s.flags&positioned != 0 && e.pub.Offset > 0 {
+		wanted, lost := c.advance(s, e)
+		if lost {
+			s.fail(Lost)
 		}
-		if s.flags&positioned != 0 && e.pub.Offset > 0 {
-			wanted, lost := p.channel.advance(s, e)
-			if lost {
-				s.fail(Lost)
-				return
-			}
-			if !wanted {
-				continue
-			}
-		}
-		f := e.frame(s.form)
-		if f == unencodable {
-			s.fail(Unencodable)
+		if !wanted {
 			return
 		}
-		s.subscriber.Send(f)
+	}
+	f := e.frame(s.form)
+	if f == unencodable {
+		s.fail(Unencodable)
+		return
+	}
+	s.subscriber.Send(f)
+}
+
+// catchUpMax is how many publications a catch-up hands out at most: nobody else has a turn meanwhile.
+const catchUpMax = 1024
+
+func (p *pending) catchUp(s *Subscription) {
+	if p.walking && int(s.index) >= p.at && int(s.index) < p.end {
+		p.hand(s)
+	}
+	queue := p.queue[p.head:]
+	for _, x := range queue[:min(len(queue), catchUpMax)] {
+		if x.event != nil {
+			p.channel.handOne(s, x.event)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 	}
 	s.startPings()
 	s.arm()
-	s.reply(&codec.Reply{ID: id, Connect: &result})
+	s.reply(codec.MethodConnect, &codec.Reply{ID: id, Connect: &result})
 	return nil
 }
 
@@ -73,6 +73,6 @@ func (s *Session) refresh(id uint32, req *codec.RefreshRequest) error {
 	if creds.ExpireAt > 0 {
 		result.Expires, result.TTL = true, s.ttl(creds.ExpireAt)
 	}
-	s.reply(&codec.Reply{ID: id, Refresh: &result})
+	s.reply(codec.MethodRefresh, &codec.Reply{ID: id, Refresh: &result})
 	return nil
 }

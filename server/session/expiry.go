@@ -67,6 +67,6 @@ func (s *Session) subRefresh(id uint32, req *codec.SubRefreshRequest) error {
 		result.Expires, result.TTL = true, s.ttl(expireAt)
 	}
 	s.expireSub(sub, expireAt)
-	s.reply(&codec.Reply{ID: id, SubRefresh: &result})
+	s.reply(codec.MethodSubRefresh, &codec.Reply{ID: id, SubRefresh: &result})
 	return nil
 }

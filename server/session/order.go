@@ -47,16 +47,6 @@ type failure struct {
 	why hub.Failure
 }
 
-// deferred is an order that waits until all that the session's channels had in store has been handed out: who publishes and then
-// disconnects wants the publication delivered.
-type deferred struct {
-	left  int // channels that are not through yet
-	order any
-}
-
-// passed tells a session that one channel that its deferred order waited for is through.
-type passed struct{ order *deferred }
-
 // Order does what another goroutine, or the session itself, left in the loop's mailbox.
 func (s *Session) Order(what any) {
 	if s.state == closed {
@@ -68,17 +58,16 @@ func (s *Session) Order(what any) {
 		s.replyPublished(uint32(order))
 	case failure:
 		s.broke(order)
-	case passed:
-		if order.order.left--; order.order.left == 0 {
-			s.obey(order.order.order)
-		}
 	case Disconnect:
 		if order.matches(s) {
-			s.afterWaiting(order, "")
+			for sub := s.subs; sub != nil; sub = sub.Next {
+				s.node.Table.CatchUp(sub)
+			}
+			s.close(order.Disconnect)
 		}
 	case Unsubscribe:
 		if order.matches(s) {
-			s.afterWaiting(order, order.Channel)
+			s.obey(order)
 		}
 	case codec.Disconnect: // of the node itself: shutdown
 		s.close(order)
@@ -86,41 +75,23 @@ func (s *Session) Order(what any) {
 	s.flush()
 }
 
-// afterWaiting obeys order once every channel (or the one named) has handed out what waits in it now.
-func (s *Session) afterWaiting(order any, channel string) {
-	d := &deferred{order: order}
-	wait := func(sub *hub.Subscription) {
-		if sub != nil && sub.Channel().Pending() {
-			d.left++
-			s.node.Table.Behind(sub.Channel(), s.handle, passed{d})
+// obey leaves the channels that an order names. What was published before the order is delivered first, what comes after it is
+// not: all of it came through the same mailbox.
+func (s *Session) obey(order Unsubscribe) {
+	leave := func(sub *hub.Subscription) {
+		s.node.Table.CatchUp(sub)
+		if s.state != closed {
+			s.dropTelling(sub, order.Unsubscribe)
 		}
 	}
-	if channel != "" {
-		wait(s.find(channel))
-	} else {
-		for sub := s.subs; sub != nil; sub = sub.Next {
-			wait(sub)
+	if order.Channel != "" {
+		if sub := s.find(order.Channel); sub != nil {
+			leave(sub)
 		}
+		return
 	}
-	if d.left == 0 {
-		s.obey(order)
-	}
-}
-
-func (s *Session) obey(what any) {
-	switch order := what.(type) {
-	case Disconnect:
-		s.close(order.Disconnect)
-	case Unsubscribe:
-		if order.Channel != "" {
-			if sub := s.find(order.Channel); sub != nil {
-				s.dropTelling(sub, order.Unsubscribe)
-			}
-			return
-		}
-		for s.subs != nil {
-			s.dropTelling(s.subs, order.Unsubscribe)
-		}
+	for s.subs != nil {
+		leave(s.subs)
 	}
 }
 

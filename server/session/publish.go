@@ -42,7 +42,7 @@ func (s *Session) publish(id uint32, req *codec.PublishRequest) error {
 }
 
 func (s *Session) replyPublished(id uint32) {
-	s.reply(&codec.Reply{ID: id, Publish: &codec.PublishResult{}})
+	s.reply(codec.MethodPublish, &codec.Reply{ID: id, Publish: &codec.PublishResult{}})
 }
 
 // info is what others learn of the client that publishes; sub is its subscription to the channel, or nil.

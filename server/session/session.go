@@ -137,10 +137,10 @@ func (s *Session) handleCommand(c *codec.Command) {
 		s.close(end)
 	case errors.As(err, &answer):
 		s.node.Metrics.ReplyError(c.Method, answer.Code)
-		s.reply(&codec.Reply{ID: c.ID, Error: answer})
+		s.reply(c.Method, &codec.Reply{ID: c.ID, Error: answer})
 	default:
 		s.node.Log.Error("command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
-		s.reply(&codec.Reply{ID: c.ID, Error: codec.ErrorInternal})
+		s.reply(c.Method, &codec.Reply{ID: c.ID, Error: codec.ErrorInternal})
 	}
 	if c.Method == codec.MethodConnect && s.state == fresh {
 		s.fail()
@@ -176,24 +176,25 @@ func (s *Session) dispatch(c *codec.Command) error {
 	}
 }
 
-// reply notes a reply; it is sent with those of the same message.
-func (s *Session) reply(r *codec.Reply) {
+// reply notes the reply to a command; it is sent with those of the same message.
+func (s *Session) reply(to codec.Method, r *codec.Reply) {
 	out, err := codec.AppendReply(s.worker().out, s.form, r)
-	s.noted(out, err)
+	s.noted(metrics.FrameOf(to), out, err)
 }
 
 // push notes a push; it is sent with what else the same call notes.
-func (s *Session) push(p *codec.Push) {
+func (s *Session) push(kind metrics.FrameType, p *codec.Push) {
 	out, err := codec.AppendPush(s.worker().out, s.form, p)
-	s.noted(out, err)
+	s.noted(kind, out, err)
 }
 
-func (s *Session) noted(out []byte, err error) {
+func (s *Session) noted(kind metrics.FrameType, out []byte, err error) {
 	if err != nil {
 		s.close(codec.DisconnectInappropriateProtocol)
 		return
 	}
 	w := s.worker()
+	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, kind, 1, len(out)-len(w.out))
 	w.out = out
 	if w.replies++; w.replies == repliesPerFrame {
 		s.flush()
@@ -211,14 +212,20 @@ func (s *Session) flush() {
 	if cap(w.out) > outKeptMax {
 		w.out = make([]byte, codec.HeaderRoom, 4<<10)
 	}
-	s.Send(codec.NewFrame(s.form, out))
+	s.write(codec.NewFrame(s.form, out))
 }
 
 // outKeptMax is the largest reply buffer, in bytes, that a loop keeps.
 const outKeptMax = 64 << 10
 
-// Send sends a frame, also of a channel's fan-out. A session whose pipe takes no more has nothing left to do.
+// Send sends publications of a channel's fan-out.
 func (s *Session) Send(f *codec.Frame) {
+	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FramePushPublication, f.Joined(), len(f.Messages()))
+	s.write(f)
+}
+
+// write sends a frame. A session whose pipe takes no more has nothing left to do.
+func (s *Session) write(f *codec.Frame) {
 	if s.state != closed && !s.conn.Send(f) {
 		s.leave()
 	}

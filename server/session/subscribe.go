@@ -42,7 +42,7 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 	if len(permit.Info) > 0 {
 		s.more().set(sub).info = permit.Info
 	}
-	s.reply(&codec.Reply{ID: id, Subscribe: &result})
+	s.reply(codec.MethodSubscribe, &codec.Reply{ID: id, Subscribe: &result})
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (s *Session) unsubscribe(id uint32, req *codec.UnsubscribeRequest) error {
 	if sub := s.find(req.Channel); sub != nil {
 		s.drop(sub)
 	}
-	s.reply(&codec.Reply{ID: id, Unsubscribe: &codec.UnsubscribeResult{}})
+	s.reply(codec.MethodUnsubscribe, &codec.Reply{ID: id, Unsubscribe: &codec.UnsubscribeResult{}})
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"stentor/codec"
 	"stentor/reactor/loop"
 	"stentor/server/hub"
+	"stentor/server/metrics"
 )
 
 // extra is what few sessions have.
@@ -109,7 +110,7 @@ func (s *Session) drop(sub *hub.Subscription) {
 func (s *Session) dropTelling(sub *hub.Subscription, why codec.Unsubscribe) {
 	s.drop(sub)
 	s.node.Metrics.Unsubscribe(why.Code)
-	s.push(&codec.Push{Channel: sub.Name(), Unsubscribe: &why})
+	s.push(metrics.FramePushUnsubscribe, &codec.Push{Channel: sub.Name(), Unsubscribe: &why})
 }
 
 // of finds the terms of sub, or nil.

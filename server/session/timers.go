@@ -82,7 +82,8 @@ func (s *Session) goOnPinging(now loop.Time) {
 	switch s.pinging {
 	case toPing:
 		s.beat, s.pinging = now.After(s.node.Settings.PongTimeout), awaited
-		s.Send(pings[s.form])
+		s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FrameServerPing, 1, len(pings[s.form].Messages()))
+		s.write(pings[s.form])
 	case awaited:
 		s.beat, s.pinging = now.After(loop.TickPeriod), overdue
 	case overdue:

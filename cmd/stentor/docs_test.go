@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"stentor/server/config"
+)
+
+var (
+	docWord   = regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)[^`]*`")
+	docMetric = regexp.MustCompile(`\bstentor_[a-z_]+`)
+	docLink   = regexp.MustCompile(`\]\(([^)#:]+\.md)[)#]`)
+)
+
+// TestDocs: the options, metrics and files that the documentation names exist, and every metric of our own is in it.
+func TestDocs(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no documentation: %v", err)
+	}
+	metrics := ownMetrics(t)
+	documented := map[string]bool{}
+	for _, file := range append(files, "../../README.md") {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(content)
+		for _, m := range docWord.FindAllStringSubmatch(text, -1) {
+			if section, _, _ := strings.Cut(m[1], "."); isOption(section) && !isOption(m[1]) {
+				t.Errorf("%s names the option %s, which does not exist", file, m[1])
+			}
+		}
+		for _, name := range docMetric.FindAllString(text, -1) {
+			documented[name] = true
+			if !metrics[name] {
+				t.Errorf("%s names the metric %s, which does not exist", file, name)
+			}
+		}
+		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+			}
+		}
+	}
+	for name := range metrics {
+		if !documented[name] {
+			t.Errorf("the metric %s is not documented", name)
+		}
+	}
+}
+
+// isOption reports that path is an option or a block of them.
+func isOption(path string) bool {
+	return len(rowsOf(config.Docs(), path)) > 0
+}
+
+// ownMetrics are the names of the metrics that only this server has, as a running one shows them.
+func ownMetrics(t *testing.T) map[string]bool {
+	p := start(t, quickStart, "--prometheus.enabled")
+	names := map[string]bool{}
+	for _, line := range strings.Split(p.get("/metrics"), "\n") {
+		if name, found := strings.CutPrefix(line, "# TYPE "); found && strings.HasPrefix(name, "stentor_") {
+			name, _, _ = strings.Cut(name, " ")
+			names[name] = true
+		}
+	}
+	return names
+}

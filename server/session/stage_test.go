@@ -1,0 +1,409 @@
+package session
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/engine/memengine"
+	"stentor/reactor/loop"
+	"stentor/server/auth"
+	"stentor/server/channel"
+	"stentor/server/config"
+	"stentor/server/hub"
+	"stentor/server/metrics"
+	"stentor/server/policy"
+)
+
+// stage is a node with one loop that is turned by hand.
+type stage struct {
+	t      testing.TB
+	node   *Node
+	engine *moody
+	now    loop.Time
+	wall   time.Time
+	actors map[string]*actor
+	order  []string
+	known  map[string]string // volatile text → what stands for it
+	rules  *channel.Rules
+}
+
+func newStage(t testing.TB) *stage {
+	return &stage{t: t, now: 1, wall: time.Unix(1_700_000_000, 0), actors: map[string]*actor{}, known: map[string]string{}}
+}
+
+// start makes the node, with options on top of the defaults.
+func (st *stage) start(options string) {
+	file := filepath.Join(st.t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(cmp.Or(options, "{}")), 0o600); err != nil {
+		st.t.Fatal(err)
+	}
+	loaded, err := config.Load(config.Options{File: file, Env: []string{}})
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	cfg := loaded.Config
+	log := slog.New(slog.DiscardHandler)
+	l := loop.New(0, loop.Config{Ring: func() {}, Log: log})
+	l.SetNow(st.now)
+	loops := []*loop.Loop{l}
+	table := hub.NewTable(loops)
+	if st.rules, err = channel.NewRules(cfg); err != nil {
+		st.t.Fatal(err)
+	}
+	connection, subscription, err := auth.NewVerifiers(cfg)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	rules, err := policy.New(cfg, st.rules, connection, subscription, log)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	clock := func() time.Duration { return time.Duration(st.now) * loop.TickPeriod }
+	st.engine = &moody{Broker: memengine.New(memengine.Config{Stripes: 1, Clock: clock}, table)}
+	st.node = &Node{
+		Settings: SettingsOf(cfg, "test"),
+		Broker:   st.engine,
+		Table:    table,
+		Users:    hub.NewUsers(),
+		Loops:    loops,
+		Metrics:  metrics.New(metrics.Config{Loops: 1}),
+		Log:      log,
+		Now:      func() time.Time { return st.wall },
+	}
+	st.node.Start(rules)
+}
+
+func (st *stage) do(line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	if word == "config" {
+		st.start(rest)
+		return
+	}
+	if st.node == nil {
+		st.start("")
+	}
+	switch {
+	case word == "open":
+		st.open(strings.Fields(rest))
+	case word == "wait":
+		st.wait(st.duration(rest))
+	case word == "jump":
+		st.wall = st.wall.Add(st.duration(rest))
+	case word == "engine":
+		st.engine.mood = rest
+	case word == "api":
+		st.api(rest)
+	case strings.HasSuffix(word, ">"):
+		st.actor(strings.TrimSuffix(word, ">")).say(rest)
+	case rest == "close":
+		st.actor(word).gone()
+	default:
+		st.t.Fatalf("what does this line mean? %q", line)
+	}
+}
+
+func (st *stage) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	return d
+}
+
+// moody is an engine that can be told to fail.
+type moody struct {
+	engine.Broker
+	mood string
+}
+
+func (m *moody) fault() error {
+	switch m.mood {
+	case "broken":
+		return errors.New("the engine is broken")
+	case "full":
+		return engine.ErrOverloaded
+	}
+	return nil
+}
+
+func (m *moody) Publish(ctx context.Context, channel string, p *codec.Publication, o engine.PublishOptions) (engine.PublishResult, error) {
+	if err := m.fault(); err != nil {
+		return engine.PublishResult{}, err
+	}
+	return m.Broker.Publish(ctx, channel, p, o)
+}
+
+func (m *moody) History(ctx context.Context, channel string, f engine.HistoryFilter) ([]*codec.Publication, codec.StreamPosition, error) {
+	if err := m.fault(); err != nil {
+		return nil, codec.StreamPosition{}, err
+	}
+	return m.Broker.History(ctx, channel, f)
+}
+
+func (st *stage) actor(name string) *actor {
+	a := st.actors[name]
+	if a == nil {
+		st.t.Fatalf("%s has not been opened", name)
+	}
+	return a
+}
+
+// turn lets the loop work until it has nothing left to do.
+func (st *stage) turn() {
+	for range 10 {
+		st.node.Loops[0].Turn(st.now)
+		for _, name := range st.order {
+			if a := st.actors[name]; a.owes {
+				a.owes = false
+				a.say("{}")
+			}
+		}
+	}
+}
+
+func (st *stage) wait(d time.Duration) {
+	for end := st.now.After(d); st.now < end; {
+		st.now++
+		st.wall = st.wall.Add(loop.TickPeriod)
+		st.turn()
+	}
+}
+
+func (st *stage) api(line string) {
+	args := append(strings.SplitN(line, " ", 4), "", "", "")
+	switch args[0] {
+	case "publish":
+		_, data, _ := strings.Cut(line, args[1]+" ")
+		st.publish(args[1], strings.ReplaceAll(data, `\n`, "\n"))
+	case "disconnect":
+		var code uint32
+		fmt.Sscan(args[2], &code)
+		to := st.target(args[1])
+		st.orderUser(to.User, Disconnect{Target: to, Disconnect: codec.Disconnect{Code: code, Reason: args[3]}})
+	case "unsubscribe":
+		to := st.target(args[1])
+		st.orderUser(to.User, Unsubscribe{Target: to, Channel: strings.Trim(args[2], "*"), Unsubscribe: codec.UnsubscribeServer})
+	case "shutdown":
+		for _, name := range st.order {
+			st.node.Loops[0].Order(st.actors[name].handle, codec.DisconnectShutdown)
+		}
+	default:
+		st.t.Fatalf("what does this line mean? api %s", line)
+	}
+}
+
+func (st *stage) publish(name, data string) {
+	ch, answer := st.rules.Resolve(name)
+	if answer != nil {
+		st.t.Fatal(answer)
+	}
+	p := &codec.Publication{Data: []byte(data)}
+	if _, err := st.node.Broker.Publish(context.Background(), name, p, publishOptions(ch)); err != nil {
+		st.t.Fatal(err)
+	}
+}
+
+// target reads USER, USER/NAME or USER!NAME.
+func (st *stage) target(text string) (to Target) {
+	user, name, one := strings.Cut(text, "/")
+	if one {
+		return Target{User: user, Client: st.actor(name).session.clientID()}
+	}
+	user, name, spare := strings.Cut(text, "!")
+	if spare {
+		return Target{User: user, Whitelist: []string{st.actor(name).session.clientID()}}
+	}
+	return Target{User: user}
+}
+
+func publishOptions(ch channel.Channel) engine.PublishOptions {
+	o := ch.Options
+	return engine.PublishOptions{HistorySize: o.HistorySize, HistoryTTL: o.HistoryTTL, HistoryMetaTTL: o.HistoryMetaTTL}
+}
+
+func (st *stage) orderUser(user string, what any) {
+	for _, h := range st.node.Users.Sessions(nil, user) {
+		st.node.Loops[0].Order(h, what)
+	}
+}
+
+var (
+	volatileClient = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
+	volatileEpoch  = regexp.MustCompile(`"epoch":"[^"]+"`)
+)
+
+// stable replaces what differs from run to run by names in order of appearance.
+func (st *stage) stable(line string) string {
+	name := func(kind string) func(string) string {
+		return func(s string) string {
+			if st.known[s] == "" {
+				n := 1
+				for _, have := range st.known {
+					if strings.HasPrefix(have, kind) {
+						n++
+					}
+				}
+				st.known[s] = fmt.Sprintf("%s%d", kind, n)
+			}
+			return st.known[s]
+		}
+	}
+	line = volatileClient.ReplaceAllStringFunc(line, name("client-"))
+	return volatileEpoch.ReplaceAllStringFunc(line, name("epoch-"))
+}
+
+// actor is one client: a pipe that remembers what it was given.
+type actor struct {
+	st      *stage
+	name    string
+	form    codec.Form
+	session *Session
+	handle  loop.Handle
+	heard   []string
+	ended   bool
+	pongs   bool // answers pings
+	owes    bool // a pong
+}
+
+func (st *stage) open(words []string) {
+	a := &actor{st: st, name: words[0]}
+	user := ""
+	for _, word := range words[1:] {
+		switch header, ok := strings.CutPrefix(word, "user="); {
+		case ok:
+			user = header
+		case word == "protobuf":
+			a.form = codec.Protobuf
+		case word == "pongs":
+			a.pongs = true
+		}
+	}
+	l := st.node.Loops[0]
+	a.handle = l.Add(a)
+	a.session = New(st.node, a, a.handle, a.form, user)
+	st.actors[a.name] = a
+	st.order = append(st.order, a.name)
+}
+
+// say sends a message. A Protobuf client's words are written as JSON too.
+func (a *actor) say(text string) {
+	text = tokenPattern.ReplaceAllStringFunc(text, a.st.token)
+	msg := []byte(strings.ReplaceAll(text, `\n`, "\n"))
+	if digits, ok := strings.CutPrefix(text, "hex:"); ok {
+		var err error
+		if msg, err = hex.DecodeString(digits); err != nil {
+			a.st.t.Fatal(err)
+		}
+	} else if a.form == codec.Protobuf {
+		msg = a.translate(msg)
+	}
+	if !a.ended {
+		a.session.Receive(msg)
+	}
+}
+
+var tokenPattern = regexp.MustCompile(`\{\{token .*?\}\}+`)
+
+func (st *stage) token(pattern string) string {
+	words := strings.Fields(pattern[2 : len(pattern)-2])[1:]
+	claims := jwt.MapClaims{"sub": strings.Trim(words[0], "-")}
+	for _, word := range words[1:] {
+		name, text, isClaim := strings.Cut(word, "=")
+		if !isClaim {
+			claims["exp"] = st.wall.Add(st.duration(word)).Unix()
+			continue
+		}
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		claims[name] = value
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte("secret"))
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	return token
+}
+
+func (a *actor) translate(msg []byte) (out []byte) {
+	for len(msg) > 0 {
+		var c codec.Command
+		rest, err := codec.DecodeCommand(codec.JSON, msg, &c)
+		if err != nil {
+			a.st.t.Fatal(err)
+		}
+		if out, err = codec.AppendCommand(out, codec.Protobuf, &c); err != nil {
+			a.st.t.Fatal(err)
+		}
+		msg = rest
+	}
+	return out
+}
+
+func (a *actor) gone() {
+	a.ended = true
+	a.session.Closed()
+	a.st.node.Loops[0].Remove(a.handle)
+}
+
+// Send remembers the messages of a frame, as JSON.
+func (a *actor) Send(f *codec.Frame) bool {
+	messages := f.Messages()
+	if a.form == codec.JSON {
+		for line := range bytes.Lines(messages) {
+			if a.pongs && string(line) == "{}\n" {
+				a.owes = true
+				continue
+			}
+			a.heard = append(a.heard, a.name+"< "+strings.TrimSuffix(string(line), "\n"))
+		}
+		return true
+	}
+	for len(messages) > 0 {
+		var r codec.Reply
+		rest, err := codec.DecodeReply(codec.Protobuf, messages, &r)
+		if err != nil {
+			a.st.t.Fatal(err)
+		}
+		line, err := codec.AppendReply(nil, codec.JSON, &r)
+		if err != nil {
+			a.st.t.Fatal(err)
+		}
+		a.heard = append(a.heard, a.name+"< "+strings.TrimSuffix(string(line), "\n"))
+		messages = rest
+	}
+	return true
+}
+
+// Close remembers why the server ended the pipe.
+func (a *actor) Close(d codec.Disconnect) {
+	a.heard = append(a.heard, fmt.Sprintf("%s! %d %s", a.name, d.Code, d.Reason))
+	a.gone()
+}
+
+func (a *actor) Arm(at loop.Time)     { a.st.node.Loops[0].Arm(a.handle, at) }
+func (a *actor) Expire(now loop.Time) { a.session.Expire(now) }
+func (a *actor) Order(what any)       { a.session.Order(what) }
+
+func (a *actor) takeHeard() []string {
+	heard := a.heard
+	a.heard = nil
+	return heard
+}
