@@ -85,6 +85,8 @@ func TestAPIAbuse(t *testing.T) {
 			}
 		}
 	})
+	matched := joined(t, common, codec.JSON, strings.Repeat("w", 255), strings.Repeat("b", 255)) // for the patterns
+	defer matched.reset()
 	for _, test := range []struct {
 		name, path, body string
 		status, code     int
@@ -124,6 +126,8 @@ func TestAPIAbuse(t *testing.T) {
 		for _, body := range []string{
 			`{"channel":"dup-a","channel":"dup-b","data":1}`,
 			`{"data":1,"channel":"dup-a","chann\u0065l":"dup-b"}`,
+			`{"data":1,"channel":"dup-a","Channel":"dup-b"}`,
+			`{"data":1,"CHANNEL":"dup-b","channel":"dup-a"}`,
 		} {
 			if status, answer, err := common.call("/api/publish", body); err != nil || status != 200 || strings.Contains(answer, "error") {
 				t.Fatalf("answered %d %s (%v)", status, answer, err)

@@ -140,8 +140,18 @@ func (r *rig) publishData(channel, data string, offset uint64, epoch string) {
 func (r *rig) turn(id, visits int) {
 	l, s := r.loops[id], r.spenders[id]
 	s.keep, s.went = visits, false
+	if visits == 0 { // the spender could lose its place before the channels
+		for range loop.TurnVisitsMax {
+			l.Dirty(nothing{})
+		}
+	}
 	l.Turn(l.Now())
 }
+
+// nothing is a conn with nothing to write.
+type nothing struct{}
+
+func (nothing) Flush() {}
 
 // walk turns a loop until listeners have got n more publications.
 func (r *rig) walk(id, n int) {
