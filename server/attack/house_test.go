@@ -100,6 +100,7 @@ func (h *house) close() error {
 	// whole server alive, and the memory of the process could not be compared.
 	done, cancel := context.WithCancel(context.Background())
 	cancel()
+	//lint:ignore SA1019 Engine.Stop, which is what the reactor uses, leaves the table as it is
 	_ = gnet.Stop(done, "tcp4://"+h.addr) // it has stopped already, and says so
 	return err
 }

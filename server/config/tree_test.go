@@ -72,7 +72,7 @@ func TestDefaultIsValid(t *testing.T) {
 	}
 	c := Default()
 	if c.HTTPServer.Port != 8000 || c.Client.PingInterval.Std().Seconds() != 25 || c.Engine.Redis.Address[0] != "redis://127.0.0.1:6379" ||
-		c.Channel.WithoutNamespace.SubscribeProxyName != "default" || c.Reactor.GOGC != 50 {
+		c.Channel.WithoutNamespace.SubscribeProxyName != "default" || c.Reactor.GOGC != 30 {
 		t.Error("a default of the tags did not arrive")
 	}
 }

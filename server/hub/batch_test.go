@@ -137,6 +137,17 @@ func TestCatchUp(t *testing.T) {
 			}
 		})
 	}
+	t.Run("behind the end of an open walk", func(t *testing.T) {
+		r := newRig(t, 1)
+		r.join(0, "news")
+		r.join(0, "news")
+		r.publish("news", 1)
+		r.turn(0, 1)
+		x := r.join(0, "news")
+		r.table.CatchUp(x.sub)
+		x.leave()
+		x.expect()
+	})
 	t.Run("a position", func(t *testing.T) {
 		r := newRig(t, 1)
 		x := r.joinAt(0, "news", 1, "e")

@@ -82,11 +82,6 @@ func TestPublicationAllocates(t *testing.T) {
 	}
 }
 
-func idle(l *loop.Loop) bool {
-	items, _ := l.Waiting()
-	return items == 0
-}
-
 // BenchmarkFanOut is the delivery of a publication to 10,000 members with pipes that cost nothing; "waiting" is how many
 // publications meet in one batch.
 func BenchmarkFanOut(b *testing.B) {

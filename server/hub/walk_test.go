@@ -282,7 +282,7 @@ func TestAdmitCountsWhatWaits(t *testing.T) {
 			full := min(waitingItemsMax, waitingBytesMax/size)
 			p := &codec.Publication{Data: []byte(strings.Repeat("1", size))}
 			for n := 0; r.table.Admit("news"); n++ {
-				if n > full+100 { // what the mailbox holds between two turns comes on top
+				if n > 2*full { // what the mailbox holds between two turns comes on top
 					t.Fatalf("%d publications wait and there is still room", n)
 				}
 				r.table.Publication("news", p, nil, codec.StreamPosition{})
