@@ -120,6 +120,7 @@ func (d *driver) adopt(gc gnet.Conn, a *adoption) {
 	d.enter()
 	defer d.leave()
 	d.stats.adopted.Add(1)
+	gc.SetSafeContext(nil) // else gnet would keep a for as long as the conn lives
 	c := d.newConn(gc)
 	d.current = c
 	d.adoptOpen(c, a)

@@ -42,18 +42,7 @@ func TestDescriptorReuse(t *testing.T) {
 	}))
 	stop := make(chan struct{})
 	var broadcasters sync.WaitGroup
-	broadcast := func(once func()) {
-		broadcasters.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					once()
-				}
-			}
-		})
-	}
+	broadcast := func(once func()) { broadcasters.Go(func() { until(stop, once) }) }
 	broadcast(func() {
 		mu.Lock()
 		defer mu.Unlock()
@@ -95,6 +84,18 @@ func TestDescriptorReuse(t *testing.T) {
 	}
 	if n := made.Load(); n != clients*rounds {
 		t.Errorf("%d conns", n)
+	}
+}
+
+// until does f again and again.
+func until(stop <-chan struct{}, f func()) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			f()
+		}
 	}
 }
 

@@ -190,7 +190,8 @@ func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, 4)
 	run := func(name string, f func() error) {
 		go func() {
-			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			// The reactor closes net/http's listener when it ends, and then says itself why.
+			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				ended <- fmt.Errorf("%s: %w", name, err)
 			}
 		}()

@@ -13,6 +13,7 @@ import (
 var (
 	docWord   = regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)[^`]*`")
 	docMetric = regexp.MustCompile(`\bstentor_[a-z_]+`)
+	docRow    = regexp.MustCompile("(?m)^\\| `(reactor\\.[a-z_]+)` \\| ([^ |]+) \\|")
 	docLink   = regexp.MustCompile(`\]\(([^)#:]+\.md)[)#]`)
 )
 
@@ -50,6 +51,23 @@ func TestDocs(t *testing.T) {
 	for name := range metrics {
 		if !documented[name] {
 			t.Errorf("the metric %s is not documented", name)
+		}
+	}
+}
+
+// TestDocumentedDefaults: the table of our own options has their defaults.
+func TestDocumentedDefaults(t *testing.T) {
+	content, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, m := range docRow.FindAllStringSubmatch(string(content), -1) {
+		documented[m[1]] = m[2]
+	}
+	for _, d := range rowsOf(config.Docs(), "reactor") {
+		if documented[d.Path] != d.Default {
+			t.Errorf("%s has the default %s, documented is %q", d.Path, d.Default, documented[d.Path])
 		}
 	}
 }

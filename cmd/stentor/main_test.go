@@ -119,7 +119,10 @@ func startBy(t *testing.T, launcher []string, cfg string, args ...string) *proce
 
 func (l *logs) follow() {
 	defer close(l.done)
-	for scan := bufio.NewScanner(l.r); scan.Scan(); {
+	defer close(l.seen)
+	scan := bufio.NewScanner(l.r)
+	scan.Buffer(nil, 1<<20) // stacks are long lines
+	for scan.Scan() {
 		l.all.Write(scan.Bytes())
 		l.all.WriteByte('\n')
 		var line struct {
@@ -140,12 +143,13 @@ func (p *process) waitLog(prefix string) string {
 	timeout := time.After(20 * time.Second)
 	for {
 		select {
-		case line := <-p.logs.seen:
+		case line, more := <-p.logs.seen:
+			if !more {
+				p.t.Fatalf("the server ended before it logged %q", prefix)
+			}
 			if strings.HasPrefix(line.message, prefix) {
 				return line.text
 			}
-		case <-p.logs.done:
-			p.t.Fatalf("the server ended before it logged %q:\n%s", prefix, p.logs.all.String())
 		case <-timeout:
 			p.t.Fatalf("the server did not log %q", prefix)
 		}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -59,7 +62,11 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 	}
 	stop := reloadOnHangup(s, src, cfg, log)
 	defer stop()
-	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := untilSignal(ctx, func() {
+		log.Warn("a second signal: ending at once")
+		pid.remove(log)
+		os.Exit(1)
+	})
 	defer cancel()
 
 	var watch sync.WaitGroup
@@ -68,14 +75,45 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 		case <-s.Ready():
 			pid.write(log)
 			announce(s, cfg, loaded.File, log)
-			<-ctx.Done()
 		case <-ctx.Done():
 		}
-		cancel() // a second signal ends the process at once
 	})
 	err = s.Run(ctx)
 	cancel()
 	watch.Wait()
+	return listenRemedy(err)
+}
+
+// untilSignal returns a context that ends at the first SIGINT or SIGTERM. The second one calls hurry.
+func untilSignal(ctx context.Context, hurry func()) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		hurry()
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}
+
+// listenRemedy names the option of a port that cannot be had, and what to do.
+func listenRemedy(err error) error {
+	var listen *net.OpError // without the names of those who passed it on
+	switch {
+	case !errors.As(err, &listen):
+		return err
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("http_server.port: %w; choose another port, or stop what listens there", listen)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("http_server.address: %w; choose an address of this machine", listen)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("http_server.port: %w; choose a port above 1023, or give the program the capability CAP_NET_BIND_SERVICE", listen)
+	}
 	return err
 }
 

@@ -48,7 +48,8 @@ type house struct {
 	ended  chan error
 }
 
-// settings are the options of a house: no authentication but for the API, all endpoints on one port.
+// settings are the options of a house: no authentication but for the API, all endpoints on one port. Pings come so late that attackers
+// need not answer them, however long a test takes; TestPongs is about those.
 func settings() *config.Config {
 	cfg := config.Default()
 	cfg.HTTPServer.Address, cfg.HTTPServer.Port = "127.0.0.1", 0
@@ -56,6 +57,7 @@ func settings() *config.Config {
 	cfg.Client.Insecure = true
 	cfg.Client.Token.HMACSecretKey = tokenSecret
 	cfg.Prometheus.Enabled, cfg.Health.Enabled = true, true
+	cfg.Client.PingInterval, cfg.Client.PongTimeout = config.Duration(10*time.Minute), config.Duration(time.Minute)
 	cfg.Reactor.Loops = 2
 	cfg.Shutdown.Timeout = config.Duration(patience)
 	return cfg
@@ -233,7 +235,7 @@ func (h *house) settle(clients int64) string {
 	return fmt.Sprintf("%+v, want %+v", have, want)
 }
 
-// clientsOf waits until a number of clients are connected, and says how many are if that does not happen.
+// await polls the metrics until ok.
 func (h *house) await(what string, ok func(m map[string]int64) bool) error {
 	var m map[string]int64
 	var err error

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,12 @@ type quiet int
 func dialQuiet(t *testing.T, h *house) quiet {
 	t.Helper()
 	addr := netip.MustParseAddrPort(h.addr)
+	syscall.ForkLock.RLock() // a child process must not inherit it
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		t.Fatal(err)
 	}

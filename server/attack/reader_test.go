@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"stentor/codec"
 	"stentor/codec/ws"
@@ -93,27 +94,25 @@ var narrow = net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err err
 	return err
 }}
 
-// flooded is how much is published to each client that does not read: more than what the kernel and the server hold for it.
 const (
 	publicationBytes = 16 << 10
-	publications     = 320 // 5 MiB
+	publicationsMax  = 640 // 10 MiB: more than the kernel and the server together hold for a client
+	readers          = 2
 )
 
 // TestSlowReaders is the second half of group 15: subscribers that do not take what they are sent.
 func TestSlowReaders(t *testing.T) {
 	s := attack(t, common)
-	budget := int64(common.config.Client.QueueMaxSize + 256<<10) // and what gnet holds
-
 	s.row("zero window", func(t *testing.T) {
-		slow := slowReaders(t, 4, "zero window")
-		floodChannel(t, s, "zero window", budget*int64(len(slow)), nil)
+		slow := slowReaders(t, readers, "zero window")
+		since := untilSlow(t, s, "zero window", nil)
 		for _, c := range slow {
-			c.expectSlow("zero window")
+			c.expectSlow("zero window", since)
 		}
 	})
 	s.row("zero window for ever", func(t *testing.T) {
-		slow := slowReaders(t, 4, "for ever")
-		floodChannel(t, s, "for ever", budget*int64(len(slow)), nil)
+		slowReaders(t, readers, "for ever")
+		untilSlow(t, s, "for ever", nil)
 		// The close frame is not taken either: the server gives up. Nothing stays, although the clients never read a byte.
 		if err := s.await("the slow clients are gone", func(m map[string]int64) bool {
 			return m["centrifugo_node_num_channels"] == 2 && m["stentor_loop_conns"] == 2 && m["stentor_queued_bytes"] == 0
@@ -122,9 +121,9 @@ func TestSlowReaders(t *testing.T) {
 		}
 	})
 	s.row("one byte for each publication", func(t *testing.T) {
-		slow := slowReaders(t, 4, "byte by byte")
+		slow := slowReaders(t, readers, "byte by byte")
 		taken := make([]bytes.Buffer, len(slow))
-		floodChannel(t, s, "byte by byte", budget*int64(len(slow)), func() {
+		since := untilSlow(t, s, "byte by byte", func() {
 			for i, c := range slow {
 				if _, err := io.CopyN(&taken[i], c.in, 1); err != nil {
 					t.Fatal(err)
@@ -133,7 +132,7 @@ func TestSlowReaders(t *testing.T) {
 		})
 		for i, c := range slow {
 			c.in = bufio.NewReader(io.MultiReader(&taken[i], c.in))
-			c.expectSlow("byte by byte")
+			c.expectSlow("byte by byte", since)
 		}
 	})
 	s.row("answers that nobody reads", func(t *testing.T) {
@@ -151,7 +150,7 @@ func TestSlowReaders(t *testing.T) {
 		}()
 		<-said // the server has read all, or has thrown the client out
 		s.witness()
-		if m, err := common.metrics(); err != nil || m["stentor_queued_bytes"] > budget {
+		if m, err := common.metrics(); err != nil || m["stentor_queued_bytes"] > queuedMax(1) {
 			t.Errorf("%d bytes wait for a client that does not read (%v)", m["stentor_queued_bytes"], err)
 		}
 		c.reset()
@@ -172,40 +171,57 @@ func slowReaders(t *testing.T, n int, channel string) []*client {
 	return all
 }
 
-// floodChannel publishes more than slow readers may have waiting, and watches what waits. After each publication it calls each.
-func floodChannel(t *testing.T, s *scene, channel string, queuedMax int64, each func()) {
+// queuedMax is what may wait for some clients that do not read: their queues, what gnet has copied, and a frame that was begun.
+func queuedMax(clients int) int64 {
+	return int64(clients * (common.config.Client.QueueMaxSize + 128<<10))
+}
+
+// untilSlow publishes until the server loses patience with the readers, which shows in what waits for them: it grows, but never
+// beyond the limit, and then it falls. It returns when that was, or a little earlier. After each publication it calls each.
+func untilSlow(t *testing.T, s *scene, channel string, each func()) (since time.Time) {
 	t.Helper()
 	pad := strings.Repeat("x", publicationBytes)
-	for n := range publications {
+	var most int64
+	for n := range publicationsMax {
+		since = time.Now()
 		if err := s.publish(channel, fmt.Sprintf(`"%06d%s"`, n, pad)); err != nil {
 			t.Fatal(err)
 		}
 		if each != nil {
 			each()
 		}
-		if n%40 == 0 {
+		m, err := s.metrics()
+		waits := m["stentor_queued_bytes"]
+		if err != nil || waits > queuedMax(readers) {
+			t.Fatalf("%d bytes wait for slow readers (%v), want %d at the most", waits, err, queuedMax(readers))
+		}
+		if most = max(most, waits); most > int64(common.config.Client.QueueMaxSize)/2 && waits < most/4 {
 			s.witness()
-			if m, err := s.metrics(); err != nil || m["stentor_queued_bytes"] > queuedMax {
-				t.Fatalf("%d bytes wait for slow readers (%v), want %d at the most", m["stentor_queued_bytes"], err, queuedMax)
-			}
+			return since
 		}
 	}
+	t.Fatalf("%d publications and nobody is too slow; %d bytes waited", publicationsMax, most)
+	return since
 }
 
-// expectSlow reads what the server had sent until it lost patience: publications in order, none torn, and why it ended.
-func (c *client) expectSlow(channel string) {
+// closeTimeout is how long the server waits for the answer to a close frame.
+const closeTimeout = 5 * time.Second
+
+// expectSlow reads what the server had sent until it lost patience: publications in order, none torn, and why it ended. A machine
+// that is so slow that the server has given up before we read is not the server's fault.
+func (c *client) expectSlow(channel string, since time.Time) {
 	c.r.Helper()
 	for next := 0; ; {
 		op, payload, err := c.hear()
+		if err != nil && time.Since(since) >= closeTimeout {
+			break
+		}
 		if err != nil {
 			c.r.Fatalf("%v after %d publications", err, next)
 		}
 		if op == ws.OpClose {
 			if code, reason, err := ws.ParseClose([]byte(payload)); code != 3008 || reason != "slow" {
 				c.r.Fatalf("closed with %d %q (%v) after %d publications, want 3008 slow", code, reason, err, next)
-			}
-			if next == publications {
-				c.r.Fatalf("the slow client got everything")
 			}
 			break
 		}
@@ -218,8 +234,5 @@ func (c *client) expectSlow(channel string) {
 		}
 	}
 	_ = c.trySay(closing(1000))
-	if _, err := io.Copy(io.Discard, c.in); err != nil && strings.Contains(err.Error(), "timeout") {
-		c.r.Fatalf("%v", err)
-	}
-	c.Close()
+	c.expectGone()
 }

@@ -93,13 +93,13 @@ func TestAPIAbuse(t *testing.T) {
 		status, code     int
 	}{
 		{"publication of 64 MB", "/api/publish", `{"channel":"x","data":"` + strings.Repeat("x", 64<<20) + `"}`, 413, 0},
-		{"publication of 20 MB", "/api/publish", `{"channel":"x","data":"` + strings.Repeat("x", 20<<20) + `"}`, 200, 107},
-		{"tags of 20 MB", "/api/publish", `{"channel":"x","data":1,"tags":{"x":"` + strings.Repeat("x", 20<<20) + `"}}`, 200, 107},
-		{"channel of 20 MB", "/api/publish", `{"channel":"` + strings.Repeat("x", 20<<20) + `","data":1}`, 200, 107},
+		{"publication of 4 MB", "/api/publish", `{"channel":"x","data":"` + strings.Repeat("x", 4<<20) + `"}`, 200, 107},
+		{"tags of 4 MB", "/api/publish", `{"channel":"x","data":1,"tags":{"x":"` + strings.Repeat("x", 4<<20) + `"}}`, 200, 107},
+		{"channel of 4 MB", "/api/publish", `{"channel":"` + strings.Repeat("x", 4<<20) + `","data":1}`, 200, 107},
 		{"broadcast to 1,000,000 channels", "/api/broadcast", `{"channels":[` + strings.Repeat(`"x",`, 999_999) + `"x"],"data":1}`, 200, 107},
 		{"broadcast to 100,000 channels", "/api/broadcast", `{"channels":[` + members(100_000, `"b%d"`) + `],"data":1}`, 200, 0},
-		{"publication nested 1,000,000 deep", "/api/publish", `{"channel":"x","data":` + strings.Repeat("[", 1_000_000) + strings.Repeat("]", 1_000_000) + `}`, 0, 0},
-		{"request nested 1,000,000 deep", "/api/publish", strings.Repeat(`{"a":`, 1_000_000) + "1" + strings.Repeat("}", 1_000_000), 0, 0},
+		{"publication nested 200,000 deep", "/api/publish", `{"channel":"x","data":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `}`, 0, 0},
+		{"request nested 200,000 deep", "/api/publish", strings.Repeat(`{"a":`, 200_000) + "1" + strings.Repeat("}", 200_000), 0, 0},
 		{"batches in batches", "/api/batch", strings.Repeat(`{"commands":[{"batch":`, 10_000) + "{}" + strings.Repeat("}]}", 10_000), 0, 0},
 		{"pattern that backtracks", "/api/channels", `{"pattern":"` + strings.Repeat("*w", 100) + `*z"}`, 0, 0},
 		{"pattern of alternatives", "/api/channels", `{"pattern":"` + strings.Repeat("{*a,*b}", 3) + `"}`, 0, 0},

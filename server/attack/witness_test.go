@@ -31,8 +31,11 @@ func newWitness(r reporter, h *house, channel string) *witness {
 
 // listen returns when the connection ends or says something unexpected.
 func (w *witness) listen() error {
+	if err := w.c.SetReadDeadline(time.Time{}); err != nil { // it may wait for long
+		return err
+	}
 	for {
-		op, payload, err := w.c.hear()
+		op, payload, err := readFrame(w.c.in)
 		if err != nil {
 			return err
 		}

@@ -104,20 +104,18 @@ func TestCatchUp(t *testing.T) {
 	}{
 		{"nothing waits", func(r *rig, catchUp func()) { catchUp() }, nil},
 		{"still in the mailbox", func(r *rig, catchUp func()) { r.publish("news", 1); catchUp() }, nil},
-		{"no walk yet", func(r *rig, catchUp func()) { r.publish("news", 2); r.turn(0, 0); catchUp() }, []string{"1", "2"}},
+		{"no walk yet", func(r *rig, catchUp func()) { r.publish("news", 2); r.inMail(0, catchUp) }, []string{"1", "2"}},
 		{"before the cursor", func(r *rig, catchUp func()) {
 			r.publish("news", 1)
 			r.walk(0, 2)
 			r.publish("news", 1)
-			r.turn(0, 0)
-			catchUp()
+			r.inMail(0, catchUp)
 		}, []string{"1", "2"}},
 		{"after the cursor", func(r *rig, catchUp func()) {
 			r.publish("news", 2)
 			r.turn(0, 1)
 			r.publish("news", 1)
-			r.turn(0, 0)
-			catchUp()
+			r.inMail(0, catchUp)
 		}, []string{"1+2", "3"}},
 	}
 	for _, tt := range tests {
@@ -154,9 +152,10 @@ func TestCatchUp(t *testing.T) {
 		for offset := range uint64(3) {
 			r.publishAt("news", offset+1, "e")
 		}
-		r.turn(0, 0)
-		r.table.CatchUp(x.sub)
-		x.leave()
+		r.inMail(0, func() {
+			r.table.CatchUp(x.sub)
+			x.leave()
+		})
 		r.settle()
 		x.expect("2@2", "3@3")
 	})
@@ -164,9 +163,10 @@ func TestCatchUp(t *testing.T) {
 		r := newRig(t, 1)
 		x := r.join(0, "news")
 		r.publish("news", catchUpMax+10)
-		r.turn(0, 0)
-		r.table.CatchUp(x.sub)
-		x.leave()
+		r.inMail(0, func() {
+			r.table.CatchUp(x.sub)
+			x.leave()
+		})
 		if len(x.got) != catchUpMax {
 			t.Errorf("%d publications", len(x.got))
 		}
@@ -219,7 +219,6 @@ func TestMarkers(t *testing.T) {
 		}, []string{"1", "m"}},
 		{"only markers", func(r *rig, x *listener, mark func(string)) {
 			r.publish("news", 1)
-			r.turn(0, 0)
 			for i := range 3 * batchItemsMax {
 				mark(fmt.Sprint("m", i))
 			}

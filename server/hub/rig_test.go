@@ -140,17 +140,13 @@ func (r *rig) publishData(channel, data string, offset uint64, epoch string) {
 func (r *rig) turn(id, visits int) {
 	l, s := r.loops[id], r.spenders[id]
 	s.keep, s.went = visits, false
-	if visits > 0 {
-		l.Turn(l.Now())
-		return
-	}
-	// The spender would lose its place before the channels. On a busy machine the time for a turn may be over before the mail.
-	for more := true; more; more = !idle(l) {
-		for range loop.TurnVisitsMax {
-			l.Dirty(nothing{})
-		}
-		l.Turn(l.Now())
-	}
+	l.Turn(l.Now())
+}
+
+// inMail runs f behind the mail that waits, before any walk goes on, and then the rest of the turn.
+func (r *rig) inMail(id int, f func()) {
+	r.loops[id].Post(task(f), nil, 0)
+	r.turn(id, loop.TurnVisitsMax)
 }
 
 func idle(l *loop.Loop) bool {

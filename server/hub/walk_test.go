@@ -161,14 +161,19 @@ func TestLastMemberLeavesWhileEventsWait(t *testing.T) {
 			r := newRig(t, 1)
 			a := r.join(0, "news")
 			r.publish("news", 2)
+			var b *listener
+			change := func() {
+				a.leave()
+				if n, s := r.table.Count(); n != 0 || s != 0 {
+					t.Errorf("%d channels, %d subscriptions", n, s)
+				}
+				b = r.join(0, "news")
+			}
 			if drained {
-				r.turn(0, 0) // takes them out of the mailbox, and no walk begins
+				r.inMail(0, change)
+			} else {
+				change()
 			}
-			a.leave()
-			if n, s := r.table.Count(); n != 0 || s != 0 {
-				t.Errorf("%d channels, %d subscriptions", n, s)
-			}
-			b := r.join(0, "news")
 			r.publish("news", 1)
 			r.settle()
 			a.expect()
@@ -282,13 +287,10 @@ func TestAdmitCountsWhatWaits(t *testing.T) {
 			full := min(waitingItemsMax, waitingBytesMax/size)
 			p := &codec.Publication{Data: []byte(strings.Repeat("1", size))}
 			for n := 0; r.table.Admit("news"); n++ {
-				if n > 2*full { // what the mailbox holds between two turns comes on top
+				if n > full {
 					t.Fatalf("%d publications wait and there is still room", n)
 				}
-				r.table.Publication("news", p, nil, codec.StreamPosition{})
-				if n%100 == 0 {
-					r.turn(0, 0)
-				}
+				x.sub.Channel().Take(r.loops[0], &event{table: r.table, channel: "news", pub: p})
 			}
 			other := r.join(0, "sport")
 			if r.table.Admit("sport") || !r.table.Admit("nobody") {

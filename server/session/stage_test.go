@@ -30,9 +30,10 @@ import (
 	"stentor/server/policy"
 )
 
-// stage is a node with one loop that is turned by hand.
+// stage is a node with loops, one if not told otherwise, that are turned by hand.
 type stage struct {
 	t      testing.TB
+	loops  int
 	node   *Node
 	engine *moody
 	now    loop.Time
@@ -59,9 +60,11 @@ func (st *stage) start(options string) {
 	}
 	cfg := loaded.Config
 	log := slog.New(slog.DiscardHandler)
-	l := loop.New(0, loop.Config{Ring: func() {}, Log: log})
-	l.SetNow(st.now)
-	loops := []*loop.Loop{l}
+	var loops []*loop.Loop
+	for id := range max(st.loops, 1) {
+		loops = append(loops, loop.New(id, loop.Config{Ring: func() {}, Log: log}))
+		loops[id].SetNow(st.now)
+	}
 	table := hub.NewTable(loops)
 	if st.rules, err = channel.NewRules(cfg); err != nil {
 		st.t.Fatal(err)
@@ -82,7 +85,7 @@ func (st *stage) start(options string) {
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    loops,
-		Metrics:  metrics.New(metrics.Config{Loops: 1}),
+		Metrics:  metrics.New(metrics.Config{Loops: len(loops)}),
 		Log:      log,
 		Now:      func() time.Time { return st.wall },
 	}

@@ -157,8 +157,8 @@ func negotiate(h *reactor.Head) (codec.Form, string) {
 }
 
 func asksForProtobuf(query string) bool {
-	if !strings.Contains(query, "protobuf") {
-		return false
+	if !strings.Contains(query, "protobuf") && !strings.Contains(query, "%") {
+		return false // what nearly every query comes to, without taking it apart
 	}
 	values, _ := url.ParseQuery(query) // pairs that are malformed are left out
 	return values.Get("format") == "protobuf" || values.Get("cf_protocol") == "protobuf"

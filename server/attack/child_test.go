@@ -1,4 +1,0 @@
-package attack
-
-func isChild() bool { return false }
-func runChild() int { return 0 }
