@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"testing"
+	"unsafe"
 
 	"stentor/codec"
 	"stentor/reactor/loop"
@@ -44,6 +45,22 @@ func encoded(r *rig, offset uint64) *event {
 		e.frame(f)
 	}
 	return e
+}
+
+// TestSizes: a million clients pay for every field. 48 and 80 are size classes of the allocator.
+func TestSizes(t *testing.T) {
+	if got := unsafe.Sizeof(Subscription{}); got != 48 {
+		t.Errorf("a subscription takes %d bytes, want 48", got)
+	}
+	if got := unsafe.Sizeof(record{}); got != 80 {
+		t.Errorf("a channel takes %d bytes, want 80", got)
+	}
+	if a, b := unsafe.Sizeof(stripe{}), unsafe.Sizeof(usersStripe{}); a != 64 || b != 64 {
+		t.Errorf("stripes take %d and %d bytes, want a cache line", a, b)
+	}
+	if got := unsafe.Sizeof(local{}); got != 64 {
+		t.Errorf("what belongs to a loop takes %d bytes, want a cache line", got)
+	}
 }
 
 // TestDeliveryAllocates: to hand out a publication that is encoded allocates nothing, however many listen.

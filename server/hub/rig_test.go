@@ -154,11 +154,6 @@ func idle(l *loop.Loop) bool {
 	return items == 0
 }
 
-// nothing is a conn with nothing to write.
-type nothing struct{}
-
-func (nothing) Flush() {}
-
 // walk turns a loop until listeners have got n more publications.
 func (r *rig) walk(id, n int) {
 	r.t.Helper()
