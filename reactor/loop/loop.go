@@ -50,6 +50,7 @@ type Loop struct {
 	dirty  fifo[Flusher]
 	spare  []mail // the mailbox's other slice
 	budget Budget // of the turn
+	inTurn bool   // its end looks after what comes up
 
 	mail mailbox // any goroutine
 	lag  Lag     // any goroutine
@@ -180,13 +181,20 @@ func (l *Loop) Arm(h Handle, at Time) {
 // Ready puts t at the end of the run queue. The caller sees to it that t is there once.
 func (l *Loop) Ready(t Task) {
 	l.ready.push(t)
-	l.Tick()
+	l.again()
 }
 
 // Dirty notes that f has bytes to write; its Flush is called at the end of the turn. The caller sees to it that f is noted once.
 func (l *Loop) Dirty(f Flusher) {
 	l.dirty.push(f)
-	l.Tick()
+	l.again()
+}
+
+// again asks for a turn that does what was noted, unless this one does.
+func (l *Loop) again() {
+	if !l.inTurn {
+		l.Tick()
+	}
 }
 
 // Turn does what is due: it sends what earlier turns left over, then deadlines, mail and tasks, then sends what those noted.
@@ -197,6 +205,7 @@ func (l *Loop) Turn(now Time) {
 		l.lag.note(time.Duration(nanotime() - l.mail.rungAt.Load()))
 	}
 	l.mail.rung.Store(false) // before the swap: mail that comes after it rings again
+	l.inTurn = true
 
 	b := &l.budget // not a local: tasks see it through an interface, so it would be allocated for every turn
 	*b = Budget{visits: TurnVisitsMax, deadline: nanotime() + int64(TurnTimeMax)}
@@ -204,6 +213,7 @@ func (l *Loop) Turn(now Time) {
 		b.visits = TurnVisitsMax
 		l.flush(b)
 	}
+	l.inTurn = false
 	if l.dirty.len() > 0 || l.ready.len() > 0 || l.wheel.now < now {
 		l.Tick()
 	}

@@ -135,6 +135,10 @@ func TestCatchUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCatchUpOnly: no more than is due, in offsets and in number.
+func TestCatchUpOnly(t *testing.T) {
 	t.Run("behind the end of an open walk", func(t *testing.T) {
 		r := newRig(t, 1)
 		r.join(0, "news")
