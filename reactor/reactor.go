@@ -134,6 +134,7 @@ func (r *Reactor) Run() error {
 	asked := r.stopping.Load()
 	r.shutDown()
 	r.helpers.Wait()
+	forget(address)
 	switch {
 	case err != nil:
 		return fmt.Errorf("reactor: listen on %s: %w", r.addr, err)
@@ -143,6 +144,15 @@ func (r *Reactor) Run() error {
 		return fmt.Errorf("reactor: gnet stopped by itself: %s", r.gnetLog.lastErrors())
 	}
 	return nil
+}
+
+// forget takes gnet's engine out of a table of the process that would keep the reactor, and all that hangs on it, alive. Only the
+// function that stops engines by their address does that; this one has stopped already.
+func forget(address string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	//lint:ignore SA1019 Engine.Stop leaves the table as it is
+	_ = gnet.Stop(ctx, address)
 }
 
 // probe binds the address once without SO_REUSEPORT: gnet's own listeners would silently share the port with another

@@ -24,18 +24,18 @@
 //
 // # The way of one publication
 //
-//  1. reactor.(*handler).OnTraffic      bytes came; ws frames become messages
-//  2. session.(*Session).Receive        a message becomes commands
-//  3. session.(*Session).dispatch       one command finds its method
-//  4. session.(*Session).publish        asks the policy; an API publish joins here, from api.(*API).Publish
-//  5. memengine.(*Engine).Publish       gives the offset, keeps history, under the stripe's lock
-//  6. hub.(*Table).Publication          finds the loops that listen
-//  7. loop.(*Loop).Post                 leaves it in each one's mailbox and rings the bell
-//  8. loop.(*Loop).Turn                 the loop empties its mailbox
-//  9. hub.(*Channel).Take               the publication waits in its channel
-//  10. hub.(*pending).Turn               all that wait are joined into one frame per form
-//  11. hub.(*pending).hand               each subscription gets it, if its position asks for it
-//  12. session.(*Session).Send           …
-//  13. reactor.(*Conn).Write             notes the frame; the conn is dirty
-//  14. reactor.(*Conn).Flush             one write to the socket at the end of the turn
+//  1. reactor.(*events).OnTraffic      bytes came; ws frames become messages
+//  2. session.(*Session).Receive       a message becomes commands
+//  3. session.(*Session).dispatch      one command finds its method
+//  4. session.(*Session).publish       asks the policy; an API publish joins here, from api.(*API).Publish
+//  5. memengine.(*Engine).Publish      gives the offset, keeps history, under the stripe's lock
+//  6. hub.(*Table).Publication         finds the loops that listen
+//  7. loop.(*Loop).Post                leaves it in each one's mailbox and rings the bell
+//  8. loop.(*Loop).Turn                the loop empties its mailbox
+//  9. hub.(*Channel).Take              the publication waits in its channel
+//  10. hub.(*pending).Turn              all that wait are joined into one frame per form
+//  11. hub.(*pending).hand              each subscription gets it, if its position asks for it
+//  12. session.(*Session).Send          counts it and hands it to the pipe
+//  13. reactor.(*Conn).Write            notes the frame; the conn is dirty
+//  14. reactor.(*resident).Flush        one write to the socket at the end of the turn
 package server

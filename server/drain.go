@@ -36,11 +36,11 @@ func (s *Server) drain(ctx context.Context, within time.Duration) {
 			return
 		}
 	}
-	for s.reactor.Stats().Conns > 0 {
+	for s.reactor.Stats().WebSockets > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.log.Warn("some clients did not answer the close in time", "clients", s.reactor.Stats().Conns)
+			s.log.Warn("some clients did not answer the close in time", "clients", s.reactor.Stats().WebSockets)
 			return
 		}
 	}

@@ -9,11 +9,10 @@ import (
 	"testing"
 
 	"stentor/codec"
-	"stentor/codec/ws"
 )
 
 const (
-	reuseCycles  = 4000 // connections, in all
+	reuseCycles  = 6000 // connections, in all
 	reuseWorkers = 8
 )
 
@@ -80,10 +79,11 @@ func reuseOnce(h *house, n int64) (err error) {
 	if c.form == codec.Protobuf {
 		request = strings.Replace(request, endpoint, endpoint+"?format=protobuf", 1)
 	}
+	first := uint32(10 * n) // no two clients have an id in common
 	c.say(request + c.commands(
-		&codec.Command{ID: 1, Method: codec.MethodConnect},
-		&codec.Command{ID: 2, Method: codec.MethodSubscribe, Subscribe: codec.SubscribeRequest{Channel: own}},
-		&codec.Command{ID: 3, Method: codec.MethodSubscribe, Subscribe: codec.SubscribeRequest{Channel: "shared"}}))
+		&codec.Command{ID: first, Method: codec.MethodConnect},
+		&codec.Command{ID: first + 1, Method: codec.MethodSubscribe, Subscribe: codec.SubscribeRequest{Channel: own}},
+		&codec.Command{ID: first + 2, Method: codec.MethodSubscribe, Subscribe: codec.SubscribeRequest{Channel: "shared"}}))
 	c.hearUpgrade()
 	// Three replies, and then as many publications as it happens to stay for.
 	for left := 3 + rand.IntN(3); left > 0; {
@@ -97,24 +97,28 @@ func reuseOnce(h *house, n int64) (err error) {
 		}
 		for _, reply := range all {
 			left--
-			if err := rightfulPush(&reply, own); err != nil {
+			if err := rightful(&reply, first, own); err != nil {
 				return fmt.Errorf("client %d: %w", n, err)
 			}
 		}
 	}
+	// It leaves with a publication of its own under way: the reply to that must not find anybody else.
+	publish := c.commands(&codec.Command{ID: first + 3, Method: codec.MethodPublish,
+		Publish: codec.PublishRequest{Channel: own, Data: fmt.Appendf(nil, "%q", own)}})
 	switch n % 3 {
 	case 0:
+		c.say(publish)
 		c.reset()
 	case 1:
-		return c.trySay(frame(ws.OpClose, true, "\x03\xe8"))
+		c.say(publish + closing(1000))
 	}
 	return nil
 }
 
-// rightfulPush checks that a reply is no error and a publication one for this client.
-func rightfulPush(r *codec.Reply, own string) error {
+// rightful checks that a reply is no error, and answers this client or brings a publication for it.
+func rightful(r *codec.Reply, first uint32, own string) error {
 	if r.Push == nil {
-		if r.Error != nil || r.ID == 0 || r.ID > 3 {
+		if r.Error != nil || r.ID < first || r.ID > first+3 {
 			return fmt.Errorf("heard a reply of someone else: %+v", r)
 		}
 		return nil
