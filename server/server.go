@@ -14,6 +14,7 @@ import (
 	"stentor/codec"
 	"stentor/engine"
 	"stentor/reactor"
+	"stentor/reactor/loop"
 	"stentor/server/api"
 	"stentor/server/auth"
 	"stentor/server/channel"
@@ -49,6 +50,7 @@ type Server struct {
 	node     *session.Node
 	broker   engine.Broker
 	metrics  *metrics.Metrics
+	pool     *loop.Pool
 	endpoint *websocket.Endpoint // nil if WebSocket is off
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
@@ -67,6 +69,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.reactor = r
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
+	s.pool = loop.NewPool(o.Log)
 	table := hub.NewTable(r.Loops())
 	if s.broker, err = o.OpenEngine(table); err != nil {
 		return nil, err
@@ -77,6 +80,7 @@ func New(o Options) (*Server, error) {
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    r.Loops(),
+		Pool:     s.pool,
 		Metrics:  s.metrics,
 		Log:      o.Log,
 		Now:      time.Now,
@@ -241,4 +245,5 @@ func (s *Server) stop(ctx context.Context) {
 	if err := s.reactor.Stop(ctx); err != nil {
 		s.log.Error("loops did not stop in order", "error", err)
 	}
+	s.pool.Close()
 }

@@ -65,9 +65,6 @@ var features = []feature{
 	{[]string{"client.presence_update_interval", "client.channel_position_check_delay",
 		"client.channel_position_max_time_lag"},
 		"the periodic check of presence and position is" + ignored, nil},
-	{[]string{"client.history_max_publication_limit", "<channel>.allow_history_for_anonymous",
-		"<channel>.allow_history_for_subscriber", "<channel>.allow_history_for_client"},
-		"the history command is not built yet; the right to it only permits recovery and positioning", nil},
 	{[]string{"client.concurrency"}, "commands of one client are always handled in order; client.concurrency is ignored",
 		func(c *Config) bool { return c.Client.Concurrency > 1 }},
 

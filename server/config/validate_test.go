@@ -134,7 +134,6 @@ func TestNotBuilt(t *testing.T) {
 		{`{"engine": {"type": "redis"}}`, "engines other than memory are not built yet"},
 		{`{"engine": {"redis": {"address": "x:1"}}}`, ""},
 		{`{"broker": {"enabled": true, "type": "nats"}}`, "engines other than memory are not built yet"},
-		{channelFile(`"allow_history_for_subscriber": true`), "the history command is not built yet; the right to it only permits recovery"},
 		{`{"sse": {"enabled": true}}`, "SSE and HTTP streaming are not built yet"},
 		{`{"sse": {"handler_prefix": "/x"}}`, ""},
 		{`{"uni_grpc": {"enabled": true, "port": 1}}`, "unidirectional transports are not built yet; accepted and ignored: uni_grpc.enabled, uni_grpc.port"},

@@ -52,6 +52,8 @@ const (
 	noticePublish
 	noticePublishAnonymous
 	noticePublishSubscriber
+	noticeHistory
+	noticePresence
 	noticeKinds
 )
 
@@ -93,6 +95,10 @@ var noticeTexts = [noticeKinds]struct{ what, remedy string }{
 		"set allow_publish_for_anonymous in the namespace, or give clients a connection token with a user"},
 	noticePublishSubscriber: {"a publication of a client that is not subscribed to the channel was refused",
 		"subscribe before publishing, or set allow_publish_for_client in the namespace"},
+	noticeHistory: {"a client that may not read history was refused",
+		"set allow_history_for_client or allow_history_for_subscriber in the namespace, and allow_history_for_anonymous for clients without a user"},
+	noticePresence: {"a client that may not read presence was refused",
+		"set allow_presence_for_client or allow_presence_for_subscriber in the namespace, and allow_presence_for_anonymous for clients without a user"},
 }
 
 // subscribeNotice chooses the notice for a client that lacks right.

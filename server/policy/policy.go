@@ -191,6 +191,50 @@ func (p *Policy) Publish(c Client, name string, subscribed bool, data []byte) (e
 	}, nil
 }
 
+// History decides on a history command by the protocol's table of commands; subscribed is as in [Policy.Publish].
+func (p *Policy) History(c Client, req *codec.HistoryRequest, subscribed bool) (*channel.Options, error) {
+	ch, err := p.readable(&c, req.Channel, (*channel.Options).HasHistory)
+	if err != nil {
+		return nil, err
+	}
+	if !ch.Options.ReadHistory.Allows(c.User, subscribed) && !p.insecure {
+		p.notices.noteClient(noticeHistory, &c, ch, "")
+		return nil, codec.ErrorPermissionDenied
+	}
+	if req.Reverse && req.Since != nil && req.Since.Offset == 0 {
+		return nil, codec.ErrorBadRequest
+	}
+	return ch.Options, nil
+}
+
+// Presence decides on a presence or presence_stats command.
+func (p *Policy) Presence(c Client, name string, subscribed bool) error {
+	ch, err := p.readable(&c, name, func(o *channel.Options) bool { return o.Presence })
+	if err != nil {
+		return err
+	}
+	if !ch.Options.ReadPresence.Allows(c.User, subscribed) && !p.insecure {
+		p.notices.noteClient(noticePresence, &c, ch, "")
+		return codec.ErrorPermissionDenied
+	}
+	return nil
+}
+
+// readable finds a channel that is asked for something that its namespace has to keep.
+func (p *Policy) readable(c *Client, name string, keeps func(*channel.Options) bool) (channel.Channel, error) {
+	if name == "" {
+		return channel.Channel{}, badRequest
+	}
+	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
+	if err := p.checkName(c, ch); err != nil {
+		return ch, err
+	}
+	if ch.Options.Type != channel.TypeStream || !keeps(ch.Options) {
+		return ch, codec.ErrorNotAvailable
+	}
+	return ch, nil
+}
+
 // checkName reports a channel of an unknown namespace (102) and then a bad name (107).
 func (p *Policy) checkName(c *Client, ch channel.Channel) error {
 	if ch.Options == nil {

@@ -27,6 +27,8 @@ type Settings struct {
 	ChannelLimit         int           // subscriptions of a session
 	UserConnectionLimit  int           // sessions of a user on this node; 0 is no limit
 	RecoveryLimit        int           // publications in a subscribe reply; -1 is no limit
+	HistoryLimit         int           // publications in a history reply; -1 is no limit
+	ReplyBytesMax        int           // of a reply that lists much; a larger one is error 106
 	IncludeServerTime    bool
 }
 
@@ -43,8 +45,19 @@ func SettingsOf(cfg *config.Config, version string) Settings {
 		ChannelLimit:         c.ChannelLimit,
 		UserConnectionLimit:  c.UserConnectionLimit,
 		RecoveryLimit:        cmp.Or(c.RecoveryMaxPublicationLimit, -1),
+		HistoryLimit:         cmp.Or(c.HistoryMaxPublicationLimit, -1),
+		ReplyBytesMax:        c.QueueMaxSize - c.QueueMaxSize/replyRoom,
 		IncludeServerTime:    c.ConnectIncludeServerTime,
 	}
+}
+
+// replyRoom is the part of the queue that a large reply leaves to the rest, 1/16.
+const replyRoom = 16
+
+// Pool does work off the loops.
+type Pool interface {
+	// Do returns at once; false means that there is too much work already.
+	Do(work func()) bool
 }
 
 // Node is what all sessions of a server share. Its fields are set before the first session and stay.
@@ -54,6 +67,7 @@ type Node struct {
 	Table    *hub.Table
 	Users    *hub.Users
 	Loops    []*loop.Loop
+	Pool     Pool
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
 	Now      func() time.Time // wall clock; time.Now but in tests

@@ -58,6 +58,10 @@ func (s *Session) Order(what any) {
 		s.replyPublished(uint32(order))
 	case failure:
 		s.broke(order)
+	case resumed:
+		s.resume()
+	case encoded:
+		s.answer(order)
 	case Disconnect:
 		if order.matches(s) {
 			for sub := s.subs; sub != nil; sub = sub.Next {

@@ -84,22 +84,47 @@ func (s *Session) serves() bool { return s.state == fresh || s.state == connecte
 // Receive takes one message of the transport: one or more delimited commands. They are decoded and handled one at a time, so
 // that those before a bad one have their effect and their replies.
 func (s *Session) Receive(msg []byte) {
-	w := s.begin()
+	s.begin()
 	if len(msg) == 0 && s.serves() {
 		s.close(codec.DisconnectBadRequest)
 	}
+	s.take(msg, arrived)
+	s.flush()
+}
+
+// round tells whether commands come for the first time.
+type round bool
+
+const (
+	arrived round = false
+	again   round = true // they were held back
+)
+
+// take handles the commands of msg, or holds them back while work for the session is under way.
+func (s *Session) take(msg []byte, r round) {
+	w := s.worker()
 	for len(msg) > 0 && s.serves() {
 		rest, err := codec.DecodeCommand(s.form, msg, &w.command)
+		if err != nil && s.busy() {
+			s.hold(msg) // those before it come first
+			return
+		}
 		if err != nil {
 			s.tellMalformed(err)
 			s.close(codec.DisconnectBadRequest)
-			break
+			return
 		}
-		s.node.Metrics.Received(s.handle.Loop(), metrics.WebSocket, metrics.FrameOf(w.command.Method), len(msg)-len(rest))
+		command := msg[:len(msg)-len(rest)]
+		if r == arrived {
+			s.node.Metrics.Received(s.handle.Loop(), metrics.WebSocket, metrics.FrameOf(w.command.Method), len(command))
+		}
+		if s.busy() && w.command.Method != codec.MethodNone {
+			s.hold(command)
+		} else {
+			s.handleCommand(&w.command, command)
+		}
 		msg = rest
-		s.handleCommand(&w.command)
 	}
-	s.flush()
 }
 
 // malformedPeriod is the shortest time between two log lines of a loop about malformed commands: anybody can send them.
@@ -122,13 +147,24 @@ func (s *Session) begin() *worker {
 	return w
 }
 
-// handleCommand runs one command. A command that fails has two fates: it is answered, or the client is closed.
-func (s *Session) handleCommand(c *codec.Command) {
+// handleCommand runs one command, whose bytes are text. A command that fails has two fates: it is answered, or the client is
+// closed. One that lacks something is tried again when that has been fetched.
+func (s *Session) handleCommand(c *codec.Command, text []byte) {
 	start := time.Now()
 	err := s.dispatch(c)
 	s.node.Metrics.Command(s.handle.Loop(), c.Method, time.Since(start))
-	if err == nil {
-		return
+	if err != nil {
+		s.failed(c, text, err)
+	}
+}
+
+// failed gives a command that failed its fate.
+func (s *Session) failed(c *codec.Command, text []byte, err error) {
+	var lacking pending
+	if errors.As(err, &lacking) {
+		if err = s.await(text, lacking); err == nil {
+			return
+		}
 	}
 	var answer *codec.Error
 	var end codec.Disconnect
@@ -136,15 +172,20 @@ func (s *Session) handleCommand(c *codec.Command) {
 	case errors.As(err, &end):
 		s.close(end)
 	case errors.As(err, &answer):
-		s.node.Metrics.ReplyError(c.Method, answer.Code)
-		s.reply(c.Method, &codec.Reply{ID: c.ID, Error: answer})
+		s.refuse(c.ID, c.Method, answer)
 	default:
 		s.node.Log.Error("command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
-		s.reply(c.Method, &codec.Reply{ID: c.ID, Error: codec.ErrorInternal})
+		s.refuse(c.ID, c.Method, codec.ErrorInternal)
 	}
 	if c.Method == codec.MethodConnect && s.state == fresh {
 		s.fail()
 	}
+}
+
+// refuse answers a command with an error.
+func (s *Session) refuse(id uint32, m codec.Method, e *codec.Error) {
+	s.node.Metrics.ReplyError(m, e.Code)
+	s.reply(m, &codec.Reply{ID: id, Error: e})
 }
 
 func (s *Session) dispatch(c *codec.Command) error {
@@ -167,7 +208,9 @@ func (s *Session) dispatch(c *codec.Command) error {
 		return s.refresh(c.ID, &c.Refresh)
 	case codec.MethodSubRefresh:
 		return s.subRefresh(c.ID, &c.SubRefresh)
-	case codec.MethodPresence, codec.MethodPresenceStats, codec.MethodHistory, codec.MethodRPC:
+	case codec.MethodHistory:
+		return s.history(c.ID, &c.History)
+	case codec.MethodPresence, codec.MethodPresenceStats, codec.MethodRPC:
 		return codec.ErrorNotAvailable
 	case codec.MethodSend:
 		return codec.DisconnectNotAvailable

@@ -61,6 +61,22 @@ func (w *wire) Send(f *codec.Frame) bool {
 	return true
 }
 
+// replies takes the messages of all frames.
+func (w *wire) replies(t *testing.T) (list []*codec.Reply) {
+	for _, f := range w.frames {
+		for rest := f.Messages(); len(rest) > 0; {
+			r := new(codec.Reply)
+			var err error
+			if rest, err = codec.DecodeReply(f.Form(), rest, r); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, r)
+		}
+	}
+	w.frames = nil
+	return list
+}
+
 func (w *wire) Close(d codec.Disconnect) { w.closed = append(w.closed, d) }
 func (w *wire) Arm(at loop.Time)         { w.loop.Arm(w.handle, at) }
 func (w *wire) Expire(now loop.Time)     { w.session.Expire(now) }
@@ -108,15 +124,8 @@ func TestRepliesAreJoined(t *testing.T) {
 		w.say(commands...)
 		var got []int
 		for _, frame := range w.frames {
-			n := 0
-			for rest := frame.Messages(); len(rest) > 0; n++ {
-				var r codec.Reply
-				var err error
-				if rest, err = codec.DecodeReply(f, rest, &r); err != nil {
-					t.Fatal(err)
-				}
-			}
-			got = append(got, n)
+			one := &wire{frames: []*codec.Frame{frame}}
+			got = append(got, len(one.replies(t)))
 		}
 		if want := []int{repliesPerFrame, repliesPerFrame, 3}; !slices.Equal(got, want) {
 			t.Errorf("%v: frames of %v replies, want %v", f, got, want)

@@ -42,6 +42,23 @@ type stage struct {
 	order  []string
 	known  map[string]string // volatile text → what stands for it
 	rules  *channel.Rules
+	pool   byHand
+}
+
+// byHand is a pool whose work is done when the test says so.
+type byHand struct{ work []func() }
+
+func (p *byHand) Do(work func()) bool {
+	p.work = append(p.work, work)
+	return true
+}
+
+func (p *byHand) run() {
+	work := p.work
+	p.work = nil
+	for _, do := range work {
+		do()
+	}
 }
 
 func newStage(t testing.TB) *stage {
@@ -85,6 +102,7 @@ func (st *stage) start(options string) {
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    loops,
+		Pool:     &st.pool,
 		Metrics:  metrics.New(metrics.Config{Loops: len(loops)}),
 		Log:      log,
 		Now:      func() time.Time { return st.wall },
@@ -170,6 +188,7 @@ func (st *stage) actor(name string) *actor {
 // turn lets the loop work until it has nothing left to do.
 func (st *stage) turn() {
 	for range 10 {
+		st.pool.run()
 		st.node.Loops[0].Turn(st.now)
 		for _, name := range st.order {
 			if a := st.actors[name]; a.owes {

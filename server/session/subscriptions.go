@@ -12,6 +12,7 @@ type extra struct {
 	info  []byte                       // connection info, attached to what the client publishes
 	terms []terms                      // of subscriptions that have some
 	index map[string]*hub.Subscription // by channel, once there are many
+	held  *held                        // while work is under way off the loop
 }
 
 // terms are what few subscriptions have.

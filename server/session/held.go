@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"stentor/codec"
+	"stentor/server/metrics"
+)
+
+// held is what a session keeps while work for it is under way off the loop: the commands that came meanwhile, as they came. They
+// are handled when the work is done, so that a client's commands take effect in their order. Pongs do not wait.
+type held struct {
+	inbox []byte
+}
+
+// HeldBytesMax is how many bytes of commands may wait for work off the loop. A client that sends more is closed.
+const HeldBytesMax = 128 << 10
+
+// workTimeout is how long work off the loop may wait for another server.
+const workTimeout = 10 * time.Second
+
+// pending is the error of a command that cannot be judged before something has been fetched (a key for its token). After Fetch the
+// command is tried again, whatever Fetch says.
+type pending interface {
+	error
+	Fetch(ctx context.Context) error
+}
+
+// resumed is the order that work off the loop is done.
+type resumed struct{}
+
+// encoded is a reply that was encoded off the loop.
+type encoded struct {
+	id     uint32
+	method codec.Method
+	frame  []byte // HeaderRoom spare bytes and the reply
+	err    error
+}
+
+func (s *Session) busy() bool { return s.extra != nil && s.extra.held != nil }
+
+// offload has work done off the loop and holds back commands until its order has come. It reports false, and does nothing, when
+// there is too much such work.
+func (s *Session) offload(work func() (order any)) bool {
+	l, h := s.loop(), s.handle
+	ok := s.node.Pool.Do(func() {
+		order := any(resumed{}) // also if work panics
+		defer func() { l.Order(h, order) }()
+		order = work()
+	})
+	if ok {
+		s.more().held = new(held)
+	}
+	return ok
+}
+
+// hold keeps a command that came while work is under way.
+func (s *Session) hold(command []byte) {
+	h := s.extra.held
+	if len(h.inbox)+len(command) > HeldBytesMax {
+		s.close(codec.DisconnectTooManyRequests)
+		return
+	}
+	h.inbox = append(h.inbox, command...)
+	if s.form == codec.JSON && command[len(command)-1] != '\n' {
+		h.inbox = append(h.inbox, '\n')
+	}
+}
+
+// await fetches what a command needs and tries it again then.
+func (s *Session) await(command []byte, p pending) error {
+	ok := s.offload(func() any {
+		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
+		defer cancel()
+		if err := p.Fetch(ctx); err != nil {
+			s.node.Log.Warn("a key for tokens could not be fetched", "error", err)
+		}
+		return resumed{}
+	})
+	if !ok {
+		return codec.ErrorInternal
+	}
+	s.hold(command)
+	return nil
+}
+
+// resume handles what was held back. It may be held back again.
+func (s *Session) resume() {
+	if !s.busy() {
+		return
+	}
+	inbox := s.extra.held.inbox
+	s.extra.held = nil
+	s.take(inbox, again)
+}
+
+// entriesMax is how many publications or clients a reply has at most if it is encoded on the loop.
+const entriesMax = 256
+
+// replyLarge is reply for one with so many entries that encoding it could hold up the loop.
+func (s *Session) replyLarge(to codec.Method, r *codec.Reply, entries int) error {
+	if entries <= entriesMax {
+		s.reply(to, r)
+		return nil
+	}
+	form := s.form
+	ok := s.offload(func() any {
+		out, err := codec.AppendReply(make([]byte, codec.HeaderRoom), form, r)
+		return encoded{id: r.ID, method: to, frame: out, err: err}
+	})
+	if !ok {
+		return codec.ErrorInternal
+	}
+	return nil
+}
+
+// answer sends a reply that was encoded off the loop, unless it is more than a client may have queued.
+func (s *Session) answer(e encoded) {
+	size := len(e.frame) - codec.HeaderRoom
+	switch {
+	case e.err != nil:
+		s.close(codec.DisconnectInappropriateProtocol)
+	case size > s.node.Settings.ReplyBytesMax:
+		s.refuse(e.id, e.method, codec.ErrorLimitExceeded)
+	default:
+		s.flush()
+		s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FrameOf(e.method), 1, size)
+		s.write(codec.NewFrame(s.form, e.frame))
+	}
+	s.resume()
+}
