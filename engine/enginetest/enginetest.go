@@ -1,8 +1,9 @@
 // Package enginetest is the suite that every engine passes. An engine is done when this says so.
 //
-//	func TestBroker(t *testing.T) {
+//	func TestEngine(t *testing.T) {
 //		enginetest.Run(t, func(t *testing.T, r engine.Receiver) enginetest.Subject {
-//			return enginetest.Subject{Broker: memengine.New(memengine.Config{}, r)}
+//			e := memengine.New(memengine.Config{}, r)
+//			return enginetest.Subject{Broker: e, Presence: e}
 //		})
 //	}
 //
@@ -34,11 +35,13 @@ const (
 	Versions                        // suppressing what is not newer
 	Delta                           // giving the previous publication along
 	Admission                       // asking the receiver before an offset is given
+	Presence                        // knowing who is in a channel
 )
 
 // Subject is an engine to be tested.
 type Subject struct {
-	Broker engine.Broker
+	Broker   engine.Broker
+	Presence engine.Presence // nil if it cannot do that
 	// Cannot names what the engine does not do; the tests of that are skipped.
 	Cannot Ability
 	// Advance makes the engine believe that d has passed. Without it, expiry is tested in real time, and less exactly.
@@ -50,7 +53,7 @@ const Patience = 20 * time.Second
 
 // Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
 func Run(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) {
-	for _, group := range [][]testCase{publishTests, historyTests, expiryTests, suppressTests, concurrentTests} {
+	for _, group := range [][]testCase{publishTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				f := newFixture(t, open)
@@ -79,6 +82,9 @@ type fixture struct {
 func newFixture(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) *fixture {
 	rec := NewRecorder()
 	f := &fixture{T: t, Subject: open(t, rec), rec: rec}
+	if f.Presence == nil && f.Cannot&Presence == 0 {
+		t.Fatal("the subject has no Presence and does not say so in Cannot")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Broker.Run(ctx) }()

@@ -19,8 +19,9 @@ func TestRemote(t *testing.T) {
 		wire := newWire(t, r)
 		e := memengine.New(memengine.Config{Clock: func() time.Duration { return time.Duration(clock.Load()) }}, wire)
 		return enginetest.Subject{
-			Broker:  remote{e},
-			Advance: func(d time.Duration) { clock.Add(int64(d)) },
+			Broker:   remote{e},
+			Presence: e,
+			Advance:  func(d time.Duration) { clock.Add(int64(d)) },
 		}
 	})
 }
@@ -31,7 +32,7 @@ func TestWithoutHistory(t *testing.T) {
 		e := memengine.New(memengine.Config{}, newWire(t, r))
 		return enginetest.Subject{
 			Broker: carrier{remote{e}},
-			Cannot: enginetest.History | enginetest.Idempotency | enginetest.Admission,
+			Cannot: enginetest.History | enginetest.Idempotency | enginetest.Admission | enginetest.Presence,
 		}
 	})
 }

@@ -59,15 +59,16 @@ func (e *Engine) sweep(st *stripe) {
 	for i := range st.table.buckets {
 		at := &st.table.buckets[i]
 		for rec := *at; rec != nil; rec = *at {
-			if now >= rec.clearAt || now >= rec.dropAt {
-				rec.clear()
+			s := &rec.of
+			if now >= s.due() {
+				s.clear()
 			}
-			if now >= rec.dropAt {
+			if now >= s.dropAt {
 				*at, rec.next = rec.next, nil
 				st.table.count--
 				continue
 			}
-			st.due = min(st.due, rec.due())
+			st.due = min(st.due, s.due())
 			at = &rec.next
 		}
 	}

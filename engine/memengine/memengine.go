@@ -1,8 +1,9 @@
-// Package memengine is the engine of a single node: history in memory, delivery by a function call.
+// Package memengine is the engine of a single node: history and presence in memory, delivery by a function call.
 //
 //	Publish ──► stripe (a lock) ──► record of the channel ──► ring ──► Receiver.Publication ──► unlock ──► Receiver.Wake
 //	History ──► stripe ──► record ──► ring
 //	Run ──► every second some stripes: what has expired goes
+//	AddPresence, RemovePresence, Presence ──► hall (a lock) ──► crowd of the channel
 //
 // Channels are spread over stripes by a hash with a seed of this process, so that nobody can choose names that meet in one.
 // The lock of a stripe is what puts the publications of a channel in order: the offset is given and the publication handed to
@@ -11,6 +12,9 @@
 // A channel without history has no record. One with history costs 80 bytes, its place in the table (8 to 16), and what is kept:
 // for publications that are nothing but data, the data. Deadlines are seconds in the record: there is no heap and no timer.
 // Reads look at them, so nothing expired is ever seen; the sweep only gives memory back.
+//
+// Presence costs 40 bytes for a member and 32 more if there is something to say of it, and for the channel 48 bytes and its place
+// in a table. Up to 32 members are looked through; more have an index, of some 70 bytes each.
 package memengine
 
 import (
@@ -40,12 +44,13 @@ type Config struct {
 // StripesDefault is the number of locks: enough that two of a hundred threads seldom meet.
 const StripesDefault = 4096
 
-// Engine implements engine.Broker in memory.
+// Engine implements engine.Broker and engine.Presence in memory.
 type Engine struct {
 	receiver engine.Receiver
 	clock    func() time.Duration
 	seed     maphash.Seed
 	stripes  []stripe
+	halls    []hall // as many
 	mask     uint64
 
 	// What all stripes remember of idempotency keys, against IdempotencyBytesMax.
@@ -71,6 +76,7 @@ func New(cfg Config, r engine.Receiver) *Engine {
 	}
 	n := max(cmp.Or(cfg.Stripes, StripesDefault), 1)
 	e.stripes = make([]stripe, 1<<bits.Len(uint(n-1)))
+	e.halls = make([]hall, len(e.stripes))
 	e.mask = uint64(len(e.stripes) - 1)
 	for i := range e.stripes {
 		e.stripes[i].due = never
@@ -78,7 +84,7 @@ func New(cfg Config, r engine.Receiver) *Engine {
 	return e
 }
 
-// Local implements engine.Broker: a call holds one stripe for the time of its work and waits for nothing else.
+// Local implements engine.Broker and engine.Presence: a call holds one stripe for the time of its work and waits for nothing else.
 func (e *Engine) Local() bool { return true }
 
 // Subscribe implements engine.Broker: every publication is given to the receiver anyway.
@@ -142,30 +148,30 @@ func (e *Engine) publishPlain(channel string, p *codec.Publication, o engine.Pub
 func (e *Engine) publishKept(
 	st *stripe, hash uint64, now time.Duration, channel string, p *codec.Publication, o engine.PublishOptions,
 ) (engine.PublishResult, engine.Wake, error) {
-	rec := st.find(hash, channel, secondOf(now))
-	if rec != nil && rec.supersedes(o) {
-		return engine.PublishResult{StreamPosition: rec.ring.Position(), Suppressed: engine.SuppressVersion}, 0, nil
+	s := st.find(hash, channel, secondOf(now))
+	if s != nil && s.supersedes(o) {
+		return engine.PublishResult{StreamPosition: s.ring.Position(), Suppressed: engine.SuppressVersion}, 0, nil
 	}
 	if !e.receiver.Admit(channel) {
 		return engine.PublishResult{}, 0, engine.ErrOverloaded
 	}
-	if rec == nil {
-		rec = e.create(st, hash, strings.Clone(channel))
+	if s == nil {
+		s = e.create(st, hash, strings.Clone(channel))
 	}
-	rec.setVersion(o)
+	s.setVersion(o)
 	p.Version = o.Version
 	var prev *codec.Publication
 	if o.Delta {
-		prev = rec.ring.Last()
+		prev = s.ring.Last()
 	}
-	rec.ring.Append(p, o.HistorySize)
-	rec.clearAt = deadline(now, o.HistoryTTL)
-	rec.dropAt = never
+	s.ring.Append(p, o.HistorySize)
+	s.clearAt = deadline(now, o.HistoryTTL)
+	s.dropAt = never
 	if o.HistoryMetaTTL > 0 {
-		rec.dropAt = deadline(now, o.HistoryMetaTTL)
+		s.dropAt = deadline(now, o.HistoryMetaTTL)
 	}
-	st.due = min(st.due, rec.due())
-	at := rec.ring.Position()
+	st.due = min(st.due, s.due())
+	at := s.ring.Position()
 	return engine.PublishResult{StreamPosition: at}, e.receiver.Publication(channel, p, prev, at), nil
 }
 
@@ -183,19 +189,19 @@ func (e *Engine) excerpt(channel string, f engine.HistoryFilter) (ring.Excerpt, 
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := e.clock()
-	rec := st.find(hash, channel, secondOf(now))
-	if rec == nil {
-		rec = e.create(st, hash, channel)
+	s := st.find(hash, channel, secondOf(now))
+	if s == nil {
+		s = e.create(st, hash, channel)
 	}
 	if f.MetaTTL > 0 {
-		rec.dropAt = deadline(now, f.MetaTTL)
-		st.due = min(st.due, rec.due())
+		s.dropAt = deadline(now, f.MetaTTL)
+		st.due = min(st.due, s.due())
 	}
-	at := rec.ring.Position()
-	if s := f.Since; s != nil && s.Epoch != "" && s.Epoch != at.Epoch {
+	at := s.ring.Position()
+	if since := f.Since; since != nil && since.Epoch != "" && since.Epoch != at.Epoch {
 		return ring.Excerpt{}, at, engine.ErrEpoch
 	}
-	return rec.read(f), at, nil
+	return s.read(f), at, nil
 }
 
 // RemoveHistory implements engine.Broker. The position stays, as do the version and the deadline of both.
@@ -204,8 +210,8 @@ func (e *Engine) RemoveHistory(_ context.Context, channel string) error {
 	st := e.stripe(hash)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if rec := st.find(hash, channel, secondOf(e.clock())); rec != nil {
-		rec.clear()
+	if s := st.find(hash, channel, secondOf(e.clock())); s != nil {
+		s.clear()
 	}
 	return nil
 }
@@ -228,9 +234,9 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// create makes the record of a channel that was not used yet. The stripe is locked.
-func (e *Engine) create(st *stripe, hash uint64, name string) *record {
-	rec := &record{name: name, ring: ring.New(newEpoch()), clearAt: never, dropAt: never}
-	st.table.add(e.seed, hash, rec)
-	return rec
+// create starts the stream of a channel that was not used yet. The stripe is locked.
+func (e *Engine) create(st *stripe, hash uint64, name string) *stream {
+	s := &st.table.add(e.seed, hash, name).of
+	*s = stream{ring: ring.New(newEpoch()), clearAt: never, dropAt: never}
+	return s
 }

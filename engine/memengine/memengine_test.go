@@ -21,16 +21,16 @@ type hands struct{ now atomic.Int64 }
 func (h *hands) Now() time.Duration      { return time.Duration(h.now.Load()) }
 func (h *hands) Advance(d time.Duration) { h.now.Add(int64(d)) }
 
-// TestBroker runs the suite with many stripes, where channels do not meet, and with one, where all of them do; from the start of
+// TestEngine runs the suite with many stripes, where channels do not meet, and with one, where all of them do; from the start of
 // the clock and from the middle of a second.
-func TestBroker(t *testing.T) {
+func TestEngine(t *testing.T) {
 	for _, stripes := range []int{0, 1} {
 		t.Run(fmt.Sprintf("stripes=%d", stripes), func(t *testing.T) {
 			enginetest.Run(t, func(_ *testing.T, r engine.Receiver) enginetest.Subject {
 				clock := new(hands)
 				clock.Advance(time.Duration(stripes) * 1234567890)
 				e := New(Config{Stripes: stripes, Clock: clock.Now}, r)
-				return enginetest.Subject{Broker: e, Advance: clock.Advance}
+				return enginetest.Subject{Broker: e, Presence: e, Advance: clock.Advance}
 			})
 		})
 	}
@@ -180,7 +180,7 @@ func (e *Engine) kept() (n int) {
 		st.mu.Lock()
 		for _, rec := range st.table.buckets {
 			for ; rec != nil; rec = rec.next {
-				n += rec.ring.Len()
+				n += rec.of.ring.Len()
 			}
 		}
 		st.mu.Unlock()
@@ -269,7 +269,7 @@ func TestSweepForgetsWhatWasOnlyRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var records []*record
+	var records []*record[stream]
 	for _, rec := range e.stripes[0].table.buckets {
 		for ; rec != nil; rec = rec.next {
 			records = append(records, rec)

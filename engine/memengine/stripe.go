@@ -14,7 +14,7 @@ import (
 type stripe struct {
 	mu    sync.Mutex
 	due   second // nothing in table expires before; it may be earlier than what does
-	table table
+	table table[stream]
 	keys  *keys // nil until a publish brings an idempotency key
 	_     [8]byte
 }
@@ -23,29 +23,31 @@ func (e *Engine) hash(channel string) uint64 { return maphash.String(e.seed, cha
 
 func (e *Engine) stripe(hash uint64) *stripe { return &e.stripes[hash&e.mask] }
 
+func (e *Engine) hall(hash uint64) *hall { return &e.halls[hash&e.mask] }
+
 // find looks the channel up and lets what expired go first. nil: nobody used the channel yet, or it was forgotten.
-func (st *stripe) find(hash uint64, channel string, now second) *record {
+func (st *stripe) find(hash uint64, channel string, now second) *stream {
 	rec := st.table.find(hash, channel)
-	if rec == nil || now < rec.due() {
-		return rec
-	}
-	if now >= rec.dropAt {
-		st.table.remove(hash, rec)
-		rec.clear()
+	if rec == nil {
 		return nil
 	}
-	rec.clear()
-	return rec
+	s := &rec.of
+	if now < s.due() {
+		return s
+	}
+	s.clear()
+	if now >= s.dropAt {
+		st.table.remove(hash, rec)
+		return nil
+	}
+	return s
 }
 
-// record is a channel with history. It is never reused: positions given out point into it. 80 bytes.
-type record struct {
-	name string
-	next *record // in the same bucket of the table
-
+// stream is a channel with history. Positions given out point into it. 80 bytes with its record.
+type stream struct {
 	ring            ring.Ring
 	version         *version // nil until a publication has one
-	clearAt, dropAt second   // when the publications go, when the record goes
+	clearAt, dropAt second   // when the publications go, when the stream goes
 }
 
 // version is what the last versioned publication of a channel said.
@@ -54,44 +56,44 @@ type version struct {
 	epoch  string
 }
 
-// due is when the record has to be looked at.
-func (rec *record) due() second { return min(rec.clearAt, rec.dropAt) }
+// due is when the stream has to be looked at.
+func (s *stream) due() second { return min(s.clearAt, s.dropAt) }
 
-func (rec *record) clear() {
-	rec.ring.Clear()
-	rec.clearAt = never
+func (s *stream) clear() {
+	s.ring.Clear()
+	s.clearAt = never
 }
 
 // supersedes reports that the channel already has what o brings, or something newer.
-func (rec *record) supersedes(o engine.PublishOptions) bool {
-	v := rec.version
+func (s *stream) supersedes(o engine.PublishOptions) bool {
+	v := s.version
 	return o.Version != 0 && v != nil && v.epoch == o.VersionEpoch && o.Version <= v.number
 }
 
-func (rec *record) setVersion(o engine.PublishOptions) {
+func (s *stream) setVersion(o engine.PublishOptions) {
 	if o.Version == 0 {
 		return
 	}
-	if rec.version == nil {
-		rec.version = new(version)
+	if s.version == nil {
+		s.version = new(version)
 	}
-	rec.version.number = o.Version
-	if rec.version.epoch != o.VersionEpoch {
-		rec.version.epoch = strings.Clone(o.VersionEpoch)
+	s.version.number = o.Version
+	if s.version.epoch != o.VersionEpoch {
+		s.version.epoch = strings.Clone(o.VersionEpoch)
 	}
 }
 
 // read selects publications; the epoch of f.Since was checked.
-func (rec *record) read(f engine.HistoryFilter) ring.Excerpt {
+func (s *stream) read(f engine.HistoryFilter) ring.Excerpt {
 	switch {
 	case f.Reverse && f.Since != nil:
-		return rec.ring.Before(f.Since.Offset, f.Limit)
+		return s.ring.Before(f.Since.Offset, f.Limit)
 	case f.Reverse:
-		return rec.ring.Before(rec.ring.Position().Offset+1, f.Limit)
+		return s.ring.Before(s.ring.Position().Offset+1, f.Limit)
 	case f.Since != nil:
-		return rec.ring.Since(f.Since.Offset, f.Limit)
+		return s.ring.Since(f.Since.Offset, f.Limit)
 	}
-	return rec.ring.Since(0, f.Limit)
+	return s.ring.Since(0, f.Limit)
 }
 
 // epochDigits keep an epoch free of anything that JSON, a URL or a frame of another engine would have to quote.

@@ -11,14 +11,14 @@ import (
 func TestTable(t *testing.T) {
 	e := New(Config{Stripes: 1}, nobody{})
 	tab := &e.stripes[0].table
-	want := make(map[string]*record)
+	want := make(map[string]*record[stream])
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for step := range 20_000 {
 		name := fmt.Sprint(rnd.IntN(600))
 		growing := step/2500%2 == 0
 		switch rec := want[name]; {
 		case rec == nil && (growing || rnd.IntN(8) == 0):
-			want[name] = e.create(&e.stripes[0], e.hash(name), name)
+			want[name] = tab.add(e.seed, e.hash(name), name)
 		case rec != nil && !growing:
 			tab.remove(e.hash(name), rec)
 			delete(want, name)
@@ -77,11 +77,23 @@ func TestHashFlood(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	if got := unsafe.Sizeof(record{}); got != 80 {
+	if got := unsafe.Sizeof(record[stream]{}); got != 80 {
 		t.Errorf("a record takes %d bytes, want 80", got)
 	}
 	if got := unsafe.Sizeof(stripe{}); got != 64 {
 		t.Errorf("a stripe takes %d bytes, want a cache line", got)
+	}
+	if got := unsafe.Sizeof(record[crowd]{}); got != 48 {
+		t.Errorf("a channel that somebody is in takes %d bytes, want 48", got)
+	}
+	if got := unsafe.Sizeof(member{}); got != 40 {
+		t.Errorf("a member takes %d bytes, want 40", got)
+	}
+	if got := unsafe.Sizeof(about{}); got != 32 {
+		t.Errorf("what a member says takes %d bytes, want 32", got)
+	}
+	if got := unsafe.Sizeof(hall{}); got != 64 {
+		t.Errorf("a hall takes %d bytes, want a cache line", got)
 	}
 	if got := unsafe.Sizeof(keyResult{}); got > 64 {
 		t.Errorf("a remembered key takes %d bytes, want at most 64", got)
