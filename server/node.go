@@ -18,7 +18,7 @@ func (s *Server) apiHandler() http.Handler {
 	c := &s.cfg.HTTPAPI
 	s.api = api.New(api.Config{
 		Protocol: "http",
-		Broker:   s.broker,
+		Broker:   s.engines.Broker,
 		Clients:  clients{s.node},
 		Node:     s,
 		Metrics:  s.metrics,

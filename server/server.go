@@ -31,10 +31,16 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	// OpenEngine makes the engine; what it receives goes to the receiver.
-	OpenEngine func(engine.Receiver) (engine.Broker, error)
+	// OpenEngine makes the engines; what they receive goes to the receiver.
+	OpenEngine func(engine.Receiver) (Engines, error)
 	// QueueTotalBytesMax bounds what all clients together may have waiting, when the configuration does not say.
 	QueueTotalBytesMax int64
+}
+
+// Engines are what a node stands on. One engine may play several of the parts.
+type Engines struct {
+	Broker   engine.Broker
+	Presence engine.Presence
 }
 
 // Server is one node: make it with New, run it once with Run.
@@ -48,7 +54,7 @@ type Server struct {
 
 	reactor  *reactor.Reactor
 	node     *session.Node
-	broker   engine.Broker
+	engines  Engines
 	metrics  *metrics.Metrics
 	pool     *loop.Pool
 	endpoint *websocket.Endpoint // nil if WebSocket is off
@@ -71,12 +77,13 @@ func New(o Options) (*Server, error) {
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
 	s.pool = loop.NewPool(o.Log)
 	table := hub.NewTable(r.Loops())
-	if s.broker, err = o.OpenEngine(table); err != nil {
+	if s.engines, err = o.OpenEngine(table); err != nil {
 		return nil, err
 	}
 	s.node = &session.Node{
 		Settings: session.SettingsOf(o.Config, o.Version),
-		Broker:   s.broker,
+		Broker:   s.engines.Broker,
+		Presence: s.engines.Presence,
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    r.Loops(),
@@ -202,7 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	reactorDone := make(chan struct{})
 	run("reactor", func() error { defer close(reactorDone); return s.reactor.Run() })
-	run("engine", func() error { return s.broker.Run(engineCtx) })
+	run("engine", func() error { return s.engines.Broker.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
 		run("internal http", func() error { return s.internal.Serve(s.internalListener) })

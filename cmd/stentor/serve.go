@@ -117,8 +117,9 @@ func listenRemedy(err error) error {
 	return err
 }
 
-func openMemoryEngine(r engine.Receiver) (engine.Broker, error) {
-	return memengine.New(memengine.Config{}, r), nil
+func openMemoryEngine(r engine.Receiver) (server.Engines, error) {
+	e := memengine.New(memengine.Config{}, r)
+	return server.Engines{Broker: e, Presence: e}, nil
 }
 
 // announce says what runs where.

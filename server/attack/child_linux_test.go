@@ -14,8 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stentor/engine"
-	"stentor/engine/memengine"
 	"stentor/server"
 )
 
@@ -42,7 +40,7 @@ func runChild() int {
 	s, err := server.New(server.Options{
 		Config:     cfg,
 		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-		OpenEngine: func(r engine.Receiver) (engine.Broker, error) { return memengine.New(memengine.Config{}, r), nil },
+		OpenEngine: openMemoryEngine,
 	})
 	if err != nil {
 		return fail(err)

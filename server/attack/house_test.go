@@ -76,7 +76,7 @@ func open(cfg *config.Config) (*house, error) {
 		Config:     cfg,
 		Version:    "attacked",
 		Log:        slog.New(slog.NewTextHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		OpenEngine: func(r engine.Receiver) (engine.Broker, error) { return memengine.New(memengine.Config{}, r), nil },
+		OpenEngine: openMemoryEngine,
 	})
 	if err != nil {
 		return nil, err
@@ -92,6 +92,11 @@ func open(cfg *config.Config) (*house, error) {
 	}
 	h.addr = h.server.Addr().String()
 	return h, nil
+}
+
+func openMemoryEngine(r engine.Receiver) (server.Engines, error) {
+	e := memengine.New(memengine.Config{}, r)
+	return server.Engines{Broker: e, Presence: e}, nil
 }
 
 func (h *house) close() error {

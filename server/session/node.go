@@ -64,6 +64,7 @@ type Pool interface {
 type Node struct {
 	Settings Settings
 	Broker   engine.Broker
+	Presence engine.Presence
 	Table    *hub.Table
 	Users    *hub.Users
 	Loops    []*loop.Loop

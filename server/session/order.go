@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"stentor/codec"
+	"stentor/server/auth"
 	"stentor/server/hub"
 )
 
@@ -36,6 +37,27 @@ type Unsubscribe struct {
 	Target
 	Channel string
 	codec.Unsubscribe
+}
+
+// Subscribe orders sessions to subscribe to a channel, whatever their rights; one that is subscribed already is left as it is. Its
+// strings and bytes are the session's to keep.
+type Subscribe struct {
+	Target
+	Channel  string
+	Info     []byte // channel info, JSON; nil is none
+	Data     []byte // for the subscribe push, JSON; nil is none
+	ExpireAt int64  // unix seconds at which the subscription expires; 0 is never
+	// RecoverSince is the position from which on missed publications are pushed; nil does not recover.
+	RecoverSince *codec.StreamPosition
+	Override     auth.Override
+}
+
+// Refresh orders sessions to end when they expire at another time, or now.
+type Refresh struct {
+	Target
+	Expired  bool   // to close with 3005
+	ExpireAt int64  // unix seconds; 0 is never
+	Info     []byte // connection info from now on, JSON; nil leaves it
 }
 
 // published is the reply to a publish command that waited behind its publication.

@@ -95,10 +95,12 @@ func (st *stage) start(options string) {
 		st.t.Fatal(err)
 	}
 	clock := func() time.Duration { return time.Duration(st.now) * loop.TickPeriod }
-	st.engine = &moody{Broker: memengine.New(memengine.Config{Stripes: 1, Clock: clock}, table)}
+	memory := memengine.New(memengine.Config{Stripes: 1, Clock: clock}, table)
+	st.engine = &moody{Broker: memory}
 	st.node = &Node{
 		Settings: SettingsOf(cfg, "test"),
 		Broker:   st.engine,
+		Presence: memory,
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    loops,

@@ -94,9 +94,11 @@ func open(t testing.TB, origins []string, change func(*Config), tune ...func(*co
 		t.Fatal(err)
 	}
 	table := hub.NewTable(r.Loops())
+	memory := memengine.New(memengine.Config{Stripes: 1}, table)
 	h.node = &session.Node{
 		Settings: session.SettingsOf(cfg, "test"),
-		Broker:   memengine.New(memengine.Config{Stripes: 1}, table),
+		Broker:   memory,
+		Presence: memory,
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    r.Loops(),
