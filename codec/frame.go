@@ -9,18 +9,43 @@ const HeaderRoom = 10
 // Frame is one or more delimited messages, encoded once and sent to many. Its bytes never change after NewFrame, so any
 // number of conns on any number of loops may hold slices of them.
 type Frame struct {
-	bytes  []byte // room, messages
-	header int    // where the ws header starts in bytes
-	joined int    // of how many frames
+	bytes  []byte              // room, messages
+	kinds  [NumKinds - 1]tally // of those that are no publications
+	joined uint32              // of how many frames
+	header uint8               // where the ws header starts in bytes
 	form   Form
 }
+
+// Kind is what a frame of fan-out carries; its frames are counted apart.
+type Kind uint8
+
+// Kinds. Replies and pings are counted by those who make them; their frames have no kind of their own.
+const (
+	Joins Kind = iota
+	Leaves
+	Publications
+
+	NumKinds = 3
+)
+
+// tally is how many frames of a kind were joined, and how long their messages are.
+type tally struct{ frames, bytes uint32 }
 
 // NewFrame makes a frame of buf: HeaderRoom spare bytes, then delimited messages of form f as the Append functions make
 // them. The frame owns buf from now on.
 func NewFrame(f Form, buf []byte) *Frame {
 	frame := &Frame{bytes: buf, form: f, joined: 1}
 	size := ws.PutHeader(buf[:HeaderRoom], f.opCode(), frame.payloadEnd()-HeaderRoom)
-	frame.header = HeaderRoom - size
+	frame.header = uint8(HeaderRoom - size)
+	return frame
+}
+
+// NewKindFrame is NewFrame of one push of a kind.
+func NewKindFrame(f Form, k Kind, buf []byte) *Frame {
+	frame := NewFrame(f, buf)
+	if k < Publications {
+		frame.kinds[k] = tally{1, uint32(len(frame.Messages()))}
+	}
 	return frame
 }
 
@@ -41,12 +66,32 @@ func JoinFrames(fs []*Frame) *Frame {
 	frame.joined = 0
 	for _, f := range fs {
 		frame.joined += f.joined
+		for k, t := range f.kinds {
+			frame.kinds[k].frames += t.frames
+			frame.kinds[k].bytes += t.bytes
+		}
 	}
 	return frame
 }
 
 // Joined is how many frames were joined into this one; 1 if none were.
-func (f *Frame) Joined() int { return f.joined }
+func (f *Frame) Joined() int { return int(f.joined) }
+
+// Count is how many of the frames that were joined into this one are of a kind, and the bytes of their messages.
+func (f *Frame) Count(k Kind) (frames, bytes int) {
+	if k < Publications {
+		return int(f.kinds[k].frames), int(f.kinds[k].bytes)
+	}
+	frames, bytes = int(f.joined), len(f.Messages())
+	for _, t := range f.kinds {
+		frames -= int(t.frames)
+		bytes -= int(t.bytes)
+	}
+	return frames, bytes
+}
+
+// Mixed reports that not all of the frame is publications.
+func (f *Frame) Mixed() bool { return f.kinds != [NumKinds - 1]tally{} }
 
 // WebSocket returns the frame as one whole ws frame of a server, ready for the socket. JSON messages are then separated
 // by newlines, without one at the end.

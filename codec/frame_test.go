@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"stentor/codec/ws"
 )
@@ -36,6 +37,43 @@ func TestJoinFrames(t *testing.T) {
 		if JoinFrames([]*Frame{ping}) != ping {
 			t.Errorf("%v: one frame alone was copied", f)
 		}
+	}
+}
+
+// TestCount: joins and leaves in a frame are counted apart from publications, however often it was joined.
+func TestCount(t *testing.T) {
+	push := func(k Kind, p Push) *Frame {
+		buf, err := AppendPush(make([]byte, HeaderRoom), JSON, &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return NewKindFrame(JSON, k, buf)
+	}
+	info := &ClientInfo{Client: "c"}
+	join, leave := push(Joins, Push{Channel: "x", Join: &Join{Info: info}}), push(Leaves, Push{Channel: "x", Leave: &Leave{Info: info}})
+	pub := push(Publications, Push{Channel: "x", Pub: &Publication{Data: []byte("1")}})
+	if pub.Mixed() || !join.Mixed() || !leave.Mixed() {
+		t.Error("Mixed does not tell publications from others")
+	}
+	all := JoinFrames([]*Frame{JoinFrames([]*Frame{join, pub, join}), leave, pub})
+	for k, want := range map[Kind]struct{ frames, bytes int }{
+		Joins:        {2, 2 * len(join.Messages())},
+		Leaves:       {1, len(leave.Messages())},
+		Publications: {2, 2 * len(pub.Messages())},
+	} {
+		if frames, bytes := all.Count(k); frames != want.frames || bytes != want.bytes {
+			t.Errorf("kind %d: %d frames of %d bytes, want %+v", k, frames, bytes, want)
+		}
+	}
+	if !all.Mixed() || all.Joined() != 5 {
+		t.Errorf("mixed %t, joined %d", all.Mixed(), all.Joined())
+	}
+}
+
+// TestFrameSize: one is made for each publication and form. 48 is a size class of the allocator.
+func TestFrameSize(t *testing.T) {
+	if got := unsafe.Sizeof(Frame{}); got != 48 {
+		t.Errorf("a frame takes %d bytes, want 48", got)
 	}
 }
 

@@ -2,6 +2,7 @@
 // nodes, what they promise.
 //
 //	API, session ── Publish ──► Broker ── Receiver.Publication ──► channel table ──► loops
+//	session ── PublishJoin, PublishLeave ──► Broker ── Receiver.Join, Leave ──► channel table ──► loops
 //
 // An engine calls its Receiver in offset order per channel, while it holds whatever lock orders that channel. The receiver
 // never blocks and never calls back. See enginetest for the suite that every engine passes.
@@ -95,6 +96,11 @@ type Broker interface {
 	// channel may be kept as its name: it must not alias a read buffer. A Since of another epoch is ErrEpoch, with the top
 	// position. Publications are shared and must not be changed.
 	History(ctx context.Context, channel string, f HistoryFilter) ([]*codec.Publication, codec.StreamPosition, error)
+	// PublishJoin tells every node that listens that a client has subscribed to channel, PublishLeave that it has left. Neither
+	// is kept nor has an offset; both arrive in the order in which one producer made them, its publications included. The engine
+	// owns info after the call, so its bytes must be memory of their own. ErrOverloaded means that nothing happened.
+	PublishJoin(ctx context.Context, channel string, info *codec.ClientInfo) error
+	PublishLeave(ctx context.Context, channel string, info *codec.ClientInfo) error
 	// RemoveHistory drops the publications of a channel and keeps its position.
 	RemoveHistory(ctx context.Context, channel string) error
 	// Subscribe starts delivery of a channel to this node; Unsubscribe ends it. Local engines do nothing.
@@ -111,12 +117,17 @@ type Wake uint64
 
 // Receiver is the node, as an engine sees it.
 type Receiver interface {
-	// Admit reports whether the loops that listen to channel have room for a publication. Asked before an offset is given.
+	// Admit reports whether the loops that listen to channel have room for a publication, join or leave. Asked before an offset
+	// is given.
 	Admit(channel string) bool
 	// Publication delivers p, and prev as base of a delta or nil. sp is the position after p, zero on channels without history.
 	// Called under the lock that orders the channel; returns at once. channel is good until it returns; p and prev stay as they
 	// are for ever. The engine passes the result to Wake after unlocking.
 	Publication(channel string, p, prev *codec.Publication, sp codec.StreamPosition) Wake
+	// Join and Leave deliver what PublishJoin and PublishLeave were told. Called like Publication, under the same lock; info stays
+	// as it is for ever.
+	Join(channel string, info *codec.ClientInfo) Wake
+	Leave(channel string, info *codec.ClientInfo) Wake
 	// Wake rings the loops.
 	Wake(w Wake)
 }

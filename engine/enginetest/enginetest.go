@@ -53,7 +53,9 @@ const Patience = 20 * time.Second
 
 // Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
 func Run(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) {
-	for _, group := range [][]testCase{publishTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests} {
+	for _, group := range [][]testCase{
+		publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests,
+	} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				f := newFixture(t, open)

@@ -80,4 +80,14 @@ func (w wire) Publication(channel string, p, prev *codec.Publication, at codec.S
 	return 0
 }
 
+func (w wire) Join(channel string, info *codec.ClientInfo) engine.Wake {
+	w.queue <- func() { w.Receiver.Wake(w.Receiver.Join(channel, info)) }
+	return 0
+}
+
+func (w wire) Leave(channel string, info *codec.ClientInfo) engine.Wake {
+	w.queue <- func() { w.Receiver.Wake(w.Receiver.Leave(channel, info)) }
+	return 0
+}
+
 func (wire) Wake(engine.Wake) {}

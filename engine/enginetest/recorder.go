@@ -11,10 +11,12 @@ import (
 	"stentor/engine"
 )
 
-// Delivery is one call of Receiver.Publication.
+// Delivery is one call of Receiver.Publication, Join or Leave; the other two are nil then.
 type Delivery struct {
 	Publication, Prev *codec.Publication
 	Position          codec.StreamPosition
+
+	Join, Leave *codec.ClientInfo
 }
 
 // Recorder is a receiver that notes deliveries. Any goroutine may use it.
@@ -46,12 +48,27 @@ func (r *Recorder) Admit(string) bool {
 	return !r.refusing
 }
 
-// Publication implements engine.Receiver. It lets others run first: they come in between if the engine's lock does not hold them.
+// Publication implements engine.Receiver.
 func (r *Recorder) Publication(channel string, p, prev *codec.Publication, at codec.StreamPosition) engine.Wake {
+	return r.note(channel, Delivery{Publication: p, Prev: prev, Position: at})
+}
+
+// Join implements engine.Receiver.
+func (r *Recorder) Join(channel string, info *codec.ClientInfo) engine.Wake {
+	return r.note(channel, Delivery{Join: info})
+}
+
+// Leave implements engine.Receiver.
+func (r *Recorder) Leave(channel string, info *codec.ClientInfo) engine.Wake {
+	return r.note(channel, Delivery{Leave: info})
+}
+
+// note lets others run first: they come in between if the engine's lock does not hold them.
+func (r *Recorder) note(channel string, d Delivery) engine.Wake {
 	runtime.Gosched()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.deliveries[channel] = append(r.deliveries[channel], Delivery{p, prev, at})
+	r.deliveries[channel] = append(r.deliveries[channel], d)
 	wake := engine.Wake(1) << (r.count % 64)
 	r.count++
 	r.asleep |= wake
@@ -80,11 +97,11 @@ func (r *Recorder) Of(channel string) []Delivery {
 	return slices.Clone(r.deliveries[channel])
 }
 
-// Wait waits until n publications were delivered on channel and returns all there are.
+// Wait waits until n deliveries were made on channel and returns all there are.
 func (r *Recorder) Wait(t *testing.T, channel string, n int) []Delivery {
 	t.Helper()
 	if !r.wait(Patience, func() bool { return len(r.deliveries[channel]) >= n }) {
-		t.Fatalf("%d publications delivered on %s, want %d", len(r.Of(channel)), channel, n)
+		t.Fatalf("%d deliveries on %s, want %d", len(r.Of(channel)), channel, n)
 	}
 	return r.Of(channel)
 }
@@ -115,11 +132,13 @@ func (r *Recorder) wait(patience time.Duration, holds func() bool) bool {
 	}
 }
 
-// publications are those of deliveries.
+// publications are those among deliveries.
 func publications(ds []Delivery) []*codec.Publication {
-	list := make([]*codec.Publication, len(ds))
-	for i, d := range ds {
-		list[i] = d.Publication
+	list := make([]*codec.Publication, 0, len(ds))
+	for _, d := range ds {
+		if d.Publication != nil {
+			list = append(list, d.Publication)
+		}
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 // Package memengine is the engine of a single node: history and presence in memory, delivery by a function call.
 //
 //	Publish ──► stripe (a lock) ──► record of the channel ──► ring ──► Receiver.Publication ──► unlock ──► Receiver.Wake
+//	PublishJoin, PublishLeave ──► stripe ──► Receiver.Join, Leave ──► unlock ──► Receiver.Wake
 //	History ──► stripe ──► record ──► ring
 //	Run ──► every second some stripes: what has expired goes
 //	AddPresence, RemovePresence, Presence ──► hall (a lock) ──► crowd of the channel
@@ -173,6 +174,37 @@ func (e *Engine) publishKept(
 	st.due = min(st.due, s.due())
 	at := s.ring.Position()
 	return engine.PublishResult{StreamPosition: at}, e.receiver.Publication(channel, p, prev, at), nil
+}
+
+// PublishJoin implements engine.Broker.
+func (e *Engine) PublishJoin(_ context.Context, channel string, info *codec.ClientInfo) error {
+	return e.tell(channel, info, engine.Receiver.Join)
+}
+
+// PublishLeave implements engine.Broker.
+func (e *Engine) PublishLeave(_ context.Context, channel string, info *codec.ClientInfo) error {
+	return e.tell(channel, info, engine.Receiver.Leave)
+}
+
+// tell delivers a join or leave, in order with the publications of the channel.
+func (e *Engine) tell(channel string, info *codec.ClientInfo, deliver func(engine.Receiver, string, *codec.ClientInfo) engine.Wake) error {
+	wake, err := e.tellLocked(channel, info, deliver)
+	if err == nil {
+		e.receiver.Wake(wake)
+	}
+	return err
+}
+
+func (e *Engine) tellLocked(
+	channel string, info *codec.ClientInfo, deliver func(engine.Receiver, string, *codec.ClientInfo) engine.Wake,
+) (engine.Wake, error) {
+	st := e.stripe(e.hash(channel))
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !e.receiver.Admit(channel) {
+		return 0, engine.ErrOverloaded
+	}
+	return deliver(e.receiver, channel, info), nil
 }
 
 // History implements engine.Broker. A channel that this read creates keeps the string channel as its name: give it one that

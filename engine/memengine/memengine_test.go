@@ -43,7 +43,9 @@ func (nobody) Admit(string) bool { return true }
 func (nobody) Publication(string, *codec.Publication, *codec.Publication, codec.StreamPosition) engine.Wake {
 	return 0
 }
-func (nobody) Wake(engine.Wake) {}
+func (nobody) Join(string, *codec.ClientInfo) engine.Wake  { return 0 }
+func (nobody) Leave(string, *codec.ClientInfo) engine.Wake { return 0 }
+func (nobody) Wake(engine.Wake)                            {}
 
 var kept = engine.PublishOptions{HistorySize: 10, HistoryTTL: time.Minute, HistoryMetaTTL: time.Hour}
 
@@ -74,6 +76,13 @@ type locks struct {
 }
 
 func (l *locks) Publication(string, *codec.Publication, *codec.Publication, codec.StreamPosition) engine.Wake {
+	return l.deliver()
+}
+
+func (l *locks) Join(string, *codec.ClientInfo) engine.Wake  { return l.deliver() }
+func (l *locks) Leave(string, *codec.ClientInfo) engine.Wake { return l.deliver() }
+
+func (l *locks) deliver() engine.Wake {
 	l.delivered++
 	if l.e.stripes[0].mu.TryLock() {
 		l.e.stripes[0].mu.Unlock()
@@ -100,11 +109,16 @@ func TestDeliversUnderTheLockAndWakesAfterIt(t *testing.T) {
 	suppressed.IdempotencyKey = "k"
 	publish(t, r.e, "news", suppressed)
 	publish(t, r.e, "news", suppressed)
+	for _, tell := range []func(context.Context, string, *codec.ClientInfo) error{r.e.PublishJoin, r.e.PublishLeave} {
+		if err := tell(context.Background(), "news", new(codec.ClientInfo)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if r.unlocked || r.stillOwn {
 		t.Errorf("delivered without the lock: %t; woken under the lock: %t", r.unlocked, r.stillOwn)
 	}
-	if r.delivered != 3 || r.woken != 3 {
-		t.Errorf("%d deliveries and %d wake-ups, want 3 of each", r.delivered, r.woken)
+	if r.delivered != 5 || r.woken != 5 {
+		t.Errorf("%d deliveries and %d wake-ups, want 5 of each", r.delivered, r.woken)
 	}
 }
 
@@ -114,6 +128,9 @@ func TestPlainDeliveryLeavesNoRecord(t *testing.T) {
 		publish(t, e, fmt.Sprint(i), engine.PublishOptions{})
 	}
 	if err := e.RemoveHistory(context.Background(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.PublishJoin(context.Background(), "2", new(codec.ClientInfo)); err != nil {
 		t.Fatal(err)
 	}
 	if s := e.Stats(); s.Channels != 0 {

@@ -24,7 +24,7 @@ func TestJoinedFrames(t *testing.T) {
 	r := newRig(t, 1)
 	var all [4]frames
 	for i := range all {
-		r.table.Subscribe(new(Subscription), r.loops[0], "news", codec.Form(i%2), &all[i])
+		r.table.Subscribe(new(Subscription), r.loops[0], "news", codec.Form(i%2), &all[i], Options{})
 	}
 	r.publish("news", 10)
 	r.settle()
@@ -347,7 +347,7 @@ func TestPendingKeepsNothingAlive(t *testing.T) {
 			t.Fatal("a spare pending keeps an item")
 		}
 	}
-	if p.batch.joined != [codec.NumForms]*codec.Frame{} {
+	if p.batch.frames != [numVariants]*codec.Frame{} {
 		t.Error("a spare pending keeps frames")
 	}
 	r.publish("news", pendingKeptMax+batchItemsMax)
@@ -372,8 +372,8 @@ func TestSparePendings(t *testing.T) {
 
 // TestCost: what is charged to a mailbox covers everything that a publication brings along.
 func TestCost(t *testing.T) {
-	plain := &event{channel: "news", pub: &codec.Publication{Data: make([]byte, 100)}}
-	rich := &event{channel: "news", pub: &codec.Publication{
+	plain := &event{channel: "news", kind: codec.Publications, pub: &codec.Publication{Data: make([]byte, 100)}}
+	rich := &event{channel: "news", kind: codec.Publications, pub: &codec.Publication{
 		Data: make([]byte, 100),
 		Tags: map[string]string{"key": "value"},
 		Info: &codec.ClientInfo{User: "u", ConnInfo: make([]byte, 1000), ChanInfo: make([]byte, 500)},
@@ -395,7 +395,7 @@ func TestFrameRoom(t *testing.T) {
 		{Data: []byte(`{"n":1}`), Offset: 1 << 40, Info: info},
 	} {
 		for f := range codec.Form(codec.NumForms) {
-			e := &event{channel: "chat:room", pub: p}
+			e := &event{channel: "chat:room", kind: codec.Publications, pub: p}
 			if raceEnabled {
 				continue
 			}

@@ -20,7 +20,7 @@ func crowd(t testing.TB, members int, place bool) (*rig, *Channel) {
 	r := newRig(t, 1)
 	for i := range members {
 		s := new(Subscription)
-		r.table.Subscribe(s, r.loops[0], "news", codec.Form(i%codec.NumForms), new(sink))
+		r.table.Subscribe(s, r.loops[0], "news", codec.Form(i%codec.NumForms), new(sink), Options{})
 		if place {
 			r.table.Position(s, codec.StreamPosition{Offset: 0, Epoch: "e"})
 		}
@@ -40,7 +40,7 @@ func (r *rig) handOut(c *Channel, events ...*event) {
 
 func encoded(r *rig, offset uint64) *event {
 	p := &codec.Publication{Data: []byte(`{"text":"a message of the usual length, as people send them to each other all day long, again and again"}`), Offset: offset}
-	e := &event{table: r.table, channel: "news", pub: p, epoch: r.table.epoch("e")}
+	e := &event{table: r.table, channel: "news", kind: codec.Publications, pub: p, epoch: r.table.epoch("e")}
 	for f := range codec.Form(codec.NumForms) {
 		e.frame(f)
 	}
@@ -130,7 +130,7 @@ func BenchmarkManyChannels(b *testing.B) {
 	names := make([]string, channels)
 	for i := range names {
 		names[i] = fmt.Sprintf("personal:#%d", i)
-		r.table.Subscribe(new(Subscription), r.loops[0], names[i], codec.JSON, new(sink))
+		r.table.Subscribe(new(Subscription), r.loops[0], names[i], codec.JSON, new(sink), Options{})
 	}
 	p := &codec.Publication{Data: []byte(`{"n":1}`)}
 	b.ReportAllocs()
@@ -152,7 +152,7 @@ func BenchmarkSubscribe(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				s := new(Subscription)
-				r.table.Subscribe(s, r.loops[0], "news", codec.JSON, x)
+				r.table.Subscribe(s, r.loops[0], "news", codec.JSON, x, Options{})
 				r.table.Unsubscribe(s)
 			}
 		})

@@ -5,7 +5,8 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Channel is what one loop knows of a channel. Only that loop touches it, except for listening and next.
+// Channel is what one loop knows of a channel. Only that loop touches it, except for listening,
+// joining and next.
 type Channel struct {
 	record *record
 
@@ -20,7 +21,8 @@ type Channel struct {
 	// wraps, so somebody who sleeps through 65,536 epochs without any publication would not.
 	era       uint16
 	loop      uint8
-	listening bool // guarded by the table's stripe
+	listening bool   // guarded by the table's stripe
+	joining   uint32 // members who want joins and leaves; guarded by the table's stripe
 }
 
 // members is a dense list; nil entries are tombstones of members who left while a walk was open.
@@ -29,7 +31,7 @@ type members struct {
 	tombstones int
 }
 
-// item is one thing that waits in a channel: a publication or a marker.
+// item is one thing that waits in a channel: a publication, join or leave, or a marker.
 type item struct {
 	event  *event
 	marker *marker
@@ -47,9 +49,9 @@ func (c *Channel) Name() string { return c.record.name }
 
 // Subscribe makes s, which must be new, a member of the channel called name on loop l. From here on publications reach it. One
 // that is to be positioned must get its Position before the loop turns again.
-func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber) {
-	c := t.listen(l.ID(), name)
-	s.subscriber, s.channel, s.form = who, c, f
+func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber, o Options) {
+	c := t.listen(l.ID(), name, o.JoinLeave)
+	s.subscriber, s.channel, s.form, s.flags = who, c, f, o.flags()
 	c.add(s)
 }
 
@@ -77,7 +79,7 @@ func (t *Table) Unsubscribe(s *Subscription) {
 	if deaf {
 		c.epoch = 0
 	}
-	t.leave(c, deaf)
+	t.leave(c, deaf, s.JoinLeave())
 }
 
 // CatchUp gives s, ahead of its turn, what its channel has in store for it. It must be unsubscribed right after: it would get the
@@ -96,7 +98,7 @@ func (t *Table) Behind(c *Channel, h loop.Handle, order any) {
 	}
 }
 
-// Take queues what the mailbox brought: a publication or a marker.
+// Take queues what the mailbox brought: an event or a marker.
 func (c *Channel) Take(l *loop.Loop, what any) {
 	switch w := what.(type) {
 	case *event:

@@ -154,7 +154,7 @@ func comeAndGo(t *testing.T, table *Table, b engine.Broker, r *runner, channels 
 	join := func(channel string, f codec.Form) *reader {
 		x := &reader{t: t, sub: new(Subscription), form: f}
 		r.do(func() {
-			table.Subscribe(x.sub, r.loop, channel, f, x)
+			table.Subscribe(x.sub, r.loop, channel, f, x, Options{})
 			_, top, err := b.History(context.Background(), channel, engine.HistoryFilter{})
 			if err != nil {
 				t.Error(err)

@@ -1,6 +1,6 @@
 // Package hub finds who listens to a channel and hands each of them the same bytes.
 //
-//	engine ── Publication ──► Table (stripe) ──► mailbox of each loop ──► Channel ──► its subscriptions ──► their conns
+//	engine ── Publication, Join, Leave ──► Table (stripe) ──► mailbox of each loop ──► Channel ──► its subscriptions ──► their conns
 //
 // The Table is one per node and striped: per channel the loops that listen and the number of subscribers. A Channel is what one
 // loop knows of a channel; only that loop touches its members. Publications wait in the Channel until its turn comes; then all

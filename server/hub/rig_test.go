@@ -57,7 +57,7 @@ type listener struct {
 	loop   *loop.Loop
 	form   codec.Form
 	sub    *Subscription
-	got    []string // "n" for the data of a publication, "n@offset" if it has one; publications of one frame joined by "+"
+	got    []string // "n" for the data of a publication, "n@offset" if it has one, ">c" and "<c" for joins and leaves; joined by "+"
 	failed []Failure
 	onSend func()
 	onFail func()
@@ -66,8 +66,12 @@ type listener struct {
 func (r *rig) join(id int, channel string) *listener { return r.joinAs(id, channel, codec.JSON) }
 
 func (r *rig) joinAs(id int, channel string, f codec.Form) *listener {
+	return r.joinWith(id, channel, f, Options{})
+}
+
+func (r *rig) joinWith(id int, channel string, f codec.Form, o Options) *listener {
 	x := &listener{rig: r, loop: r.loops[id], form: f, sub: new(Subscription)}
-	r.table.Subscribe(x.sub, x.loop, channel, f, x)
+	r.table.Subscribe(x.sub, x.loop, channel, f, x, o)
 	return x
 }
 
@@ -82,12 +86,8 @@ func (x *listener) leave() { x.rig.table.Unsubscribe(x.sub) }
 
 func (x *listener) Send(f *codec.Frame) {
 	var words []string
-	for _, p := range decode(x.rig.t, f) {
-		word := string(p.Data)
-		if p.Offset > 0 {
-			word += fmt.Sprintf("@%d", p.Offset)
-		}
-		words = append(words, word)
+	for _, p := range pushes(x.rig.t, f) {
+		words = append(words, word(p))
 	}
 	x.rig.handed += len(words)
 	x.got = append(x.got, strings.Join(words, "+"))
@@ -106,17 +106,39 @@ func (x *listener) Fail(s *Subscription, why Failure) {
 	}
 }
 
+func word(p *codec.Push) string {
+	switch {
+	case p.Join != nil:
+		return ">" + p.Join.Info.Client
+	case p.Leave != nil:
+		return "<" + p.Leave.Info.Client
+	case p.Pub.Offset > 0:
+		return fmt.Sprintf("%s@%d", p.Pub.Data, p.Pub.Offset)
+	}
+	return string(p.Pub.Data)
+}
+
 // decode reads the publications of a frame.
 func decode(t testing.TB, f *codec.Frame) (pubs []*codec.Publication) {
+	for _, p := range pushes(t, f) {
+		if p.Pub != nil {
+			pubs = append(pubs, p.Pub)
+		}
+	}
+	return pubs
+}
+
+// pushes reads a frame.
+func pushes(t testing.TB, f *codec.Frame) (list []*codec.Push) {
 	for rest := f.Messages(); len(rest) > 0; {
 		var reply codec.Reply
 		var err error
 		if rest, err = codec.DecodeReply(f.Form(), rest, &reply); err != nil {
 			t.Fatal(err)
 		}
-		pubs = append(pubs, reply.Push.Pub)
+		list = append(list, reply.Push)
 	}
-	return pubs
+	return list
 }
 
 // publish gives the table publications whose data is 1, 2, … per channel.
@@ -134,6 +156,15 @@ func (r *rig) publishAt(channel string, offset uint64, epoch string) {
 func (r *rig) publishData(channel, data string, offset uint64, epoch string) {
 	p := &codec.Publication{Data: []byte(data), Offset: offset}
 	r.table.Wake(r.table.Publication(channel, p, nil, codec.StreamPosition{Offset: offset, Epoch: epoch}))
+}
+
+// tell gives the table a join (">c") or a leave ("<c").
+func (r *rig) tell(channel, what string) {
+	deliver := r.table.Join
+	if what[0] == '<' {
+		deliver = r.table.Leave
+	}
+	r.table.Wake(deliver(channel, &codec.ClientInfo{Client: what[1:]}))
 }
 
 // turn turns a loop once, with at most so many visits for its channels: of several that wait, one may still get more.

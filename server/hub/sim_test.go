@@ -52,17 +52,25 @@ type sim struct {
 	decoded  map[*codec.Frame][]simPub
 }
 
-// simChannel is what the model knows of a channel: every publication there ever was, numbered from 0, with the epoch it had.
+// simChannel is what the model knows of a channel: every publication, join and leave there ever was, numbered from 0.
 type simChannel struct {
 	name string
-	log  []codec.StreamPosition // zero for a publication without history
+	log  []simEntry
 
 	epochs map[string]bool // that anybody has seen
 }
 
+// simEntry is a publication with the epoch it had, zero without history, or a join or leave.
+type simEntry struct {
+	codec.StreamPosition
+	join bool
+}
+
+// simPub is what a member got: number of the log.
 type simPub struct {
 	number int
 	offset uint64
+	join   bool
 }
 
 // simMember is one subscription, with what it must get.
@@ -71,10 +79,11 @@ type simMember struct {
 	channel   *simChannel
 	loop      int
 	form      codec.Form
+	options   Options
 	sub       *Subscription
 	placed    bool
 	from      codec.StreamPosition // where it begins, if placed
-	joinedAt  int                  // publications there were then
+	joinedAt  int                  // length of the log then
 	got       []simPub
 	recovered int // of got
 	failed    bool
@@ -109,8 +118,10 @@ func simulate(t *testing.T, seed uint64) {
 func (s *sim) step() {
 	c := s.channels[s.rnd.IntN(len(s.channels))]
 	switch n := s.rnd.IntN(100); {
-	case n < 35:
+	case n < 30:
 		s.publishOne(c)
+	case n < 37:
+		s.tellOne(c)
 	case n < 55:
 		s.joinOne(c, nil)
 	case n < 65:
@@ -148,17 +159,29 @@ func (s *sim) publishOne(c *simChannel) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.log = append(c.log, got.StreamPosition)
+	c.log = append(c.log, simEntry{StreamPosition: got.StreamPosition})
 	if got.Epoch != "" {
 		c.epochs[got.Epoch] = true
 	}
+}
+
+func (s *sim) tellOne(c *simChannel) {
+	tell := s.engine.PublishJoin
+	if s.rnd.IntN(2) == 0 {
+		tell = s.engine.PublishLeave
+	}
+	if err := tell(context.Background(), c.name, &codec.ClientInfo{Client: strconv.Itoa(len(c.log))}); err != nil {
+		s.t.Fatal(err)
+	}
+	c.log = append(c.log, simEntry{join: true})
 }
 
 // joinOne adds a member; one who comes back asks for what it has missed.
 func (s *sim) joinOne(c *simChannel, back *simMember) {
 	m := &simMember{sim: s, channel: c, loop: s.rnd.IntN(len(s.loops)), form: codec.Form(s.rnd.IntN(2)), sub: new(Subscription)}
 	m.joinedAt = len(c.log)
-	s.table.Subscribe(m.sub, s.loops[m.loop], c.name, m.form, m)
+	m.options = Options{JoinLeave: s.rnd.IntN(3) == 0}
+	s.table.Subscribe(m.sub, s.loops[m.loop], c.name, m.form, m, m.options)
 	s.members = append(s.members, m)
 	if m.placed = back != nil || s.rnd.IntN(3) > 0; !m.placed {
 		return
@@ -176,7 +199,7 @@ func (s *sim) joinOne(c *simChannel, back *simMember) {
 		m.from.Offset = filter.Since.Offset
 		for _, p := range missed {
 			number, _ := strconv.Atoi(string(p.Data))
-			m.got = append(m.got, simPub{number, p.Offset})
+			m.got = append(m.got, simPub{number, p.Offset, false})
 		}
 		m.recovered = len(m.got)
 	}
@@ -228,7 +251,7 @@ func (o simOrder) Take(_ *loop.Loop, published any) {
 		}
 	}
 	for number := m.joinedAt; number < published.(int) && !m.failed; number++ {
-		if !have[number] {
+		if !have[number] && m.wants(number) {
 			m.sim.t.Errorf("publication %d was made before the order to leave, at %d: %v", number, published, m.got)
 		}
 	}
@@ -277,16 +300,34 @@ func (m *simMember) Send(f *codec.Frame) {
 	}
 	pubs, known := m.sim.decoded[f]
 	if !known {
-		for _, p := range decode(m.sim.t, f) {
-			number, err := strconv.Atoi(string(p.Data))
-			if err != nil {
-				m.sim.t.Fatal(err)
-			}
-			pubs = append(pubs, simPub{number, p.Offset})
+		for _, p := range pushes(m.sim.t, f) {
+			pubs = append(pubs, m.read(p))
 		}
 		m.sim.decoded[f] = pubs
 	}
 	m.got = append(m.got, pubs...)
+}
+
+func (m *simMember) read(p *codec.Push) (got simPub) {
+	var text string
+	switch {
+	case p.Join != nil:
+		text, got.join = p.Join.Info.Client, true
+	case p.Leave != nil:
+		text, got.join = p.Leave.Info.Client, true
+	default:
+		text, got.offset = string(p.Pub.Data), p.Pub.Offset
+	}
+	var err error
+	if got.number, err = strconv.Atoi(text); err != nil {
+		m.sim.t.Fatal(err)
+	}
+	return got
+}
+
+// wants reports whether a member has to get number of the log.
+func (m *simMember) wants(number int) bool {
+	return m.options.JoinLeave || !m.channel.log[number].join
 }
 
 func (m *simMember) Fail(_ *Subscription, why Failure) {
@@ -309,11 +350,14 @@ func (m *simMember) check() {
 			t.Errorf("publication %d came again, or late: %v", p.number, m.got)
 		}
 		last, have[p.number] = p.number, true
-		if p.offset != log[p.number].Offset {
-			t.Errorf("publication %d came with offset %d, want %d", p.number, p.offset, log[p.number].Offset)
+		if p.offset != log[p.number].Offset || p.join != log[p.number].join {
+			t.Errorf("%+v came, want %+v", p, log[p.number])
+		}
+		if !m.wants(p.number) {
+			t.Errorf("%+v came and was not wanted", p)
 		}
 		if m.placed && p.offset > 0 {
-			if at.Offset++; log[p.number] != at {
+			if at.Offset++; log[p.number].StreamPosition != at {
 				t.Errorf("%v came in the place of %v", log[p.number], at)
 			}
 		}
@@ -323,7 +367,7 @@ func (m *simMember) check() {
 		return
 	}
 	for number := m.joinedAt; number < len(log); number++ {
-		if !have[number] {
+		if !have[number] && m.wants(number) {
 			t.Errorf("publication %d of %d is missing, joined at %d: %v", number, len(log), m.joinedAt, m.got)
 		}
 	}

@@ -4,7 +4,7 @@ import "stentor/codec"
 
 // Subscriber is one client, as fan-out sees it. Its methods run on the loop of its channel.
 type Subscriber interface {
-	// Send queues a frame. A client that cannot take it ends itself, and may give up its subscriptions at once.
+	// Send queues a frame of publications, joins and leaves. A client that cannot take it ends itself, and may give up its subscriptions at once.
 	Send(f *codec.Frame)
 	// Fail tells that s cannot go on. The subscriber removes it, now or later; until then s gets nothing.
 	Fail(s *Subscription, why Failure)
@@ -39,8 +39,33 @@ type flags uint8
 
 const (
 	positioned flags = 1 << iota
+	joinLeave        // joins and leaves are sent; as a variant it is withJoins
 	failed           // Fail was called, or it was removed: nothing more is sent
+	serverSide       // of the session's own use, as is what follows
+	recoverable
 )
+
+// Options are what a subscription is besides a reader of publications.
+type Options struct {
+	// JoinLeave asks for the joins and leaves of others.
+	JoinLeave bool
+	// ServerSide and Recoverable are kept for the session; fan-out does not look at them.
+	ServerSide  bool
+	Recoverable bool
+}
+
+func (o *Options) flags() (f flags) {
+	if o.JoinLeave {
+		f |= joinLeave
+	}
+	if o.ServerSide {
+		f |= serverSide
+	}
+	if o.Recoverable {
+		f |= recoverable
+	}
+	return f
+}
 
 // Channel is what the subscription listens to.
 func (s *Subscription) Channel() *Channel { return s.channel }
@@ -50,6 +75,18 @@ func (s *Subscription) Name() string { return s.channel.record.name }
 
 // Positioned reports that offsets are tracked.
 func (s *Subscription) Positioned() bool { return s.flags&positioned != 0 }
+
+// ServerSide reports that the server subscribed its client.
+func (s *Subscription) ServerSide() bool { return s.flags&serverSide != 0 }
+
+// Recoverable reports that the client was told that it can recover.
+func (s *Subscription) Recoverable() bool { return s.flags&recoverable != 0 }
+
+// JoinLeave reports that the client gets joins and leaves.
+func (s *Subscription) JoinLeave() bool { return s.flags&joinLeave != 0 }
+
+// variant is what s gets of a batch.
+func (s *Subscription) variant() variant { return variant(s.form) | variant(s.flags&joinLeave) }
 
 // Offset is the position that a positioned subscription has reached.
 func (s *Subscription) Offset() uint64 { return s.offset }

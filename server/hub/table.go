@@ -85,7 +85,7 @@ func (t *Table) epoch(s string) uint64 {
 }
 
 // listen finds or makes the Channel of loop id and counts one more subscriber.
-func (t *Table) listen(id int, name string) *Channel {
+func (t *Table) listen(id int, name string, joinLeave bool) *Channel {
 	st := t.stripe(name)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -101,6 +101,9 @@ func (t *Table) listen(id int, name string) *Channel {
 	r.subscribers++
 	c := r.channel(id)
 	c.listening = true
+	if joinLeave {
+		c.joining++
+	}
 	return c
 }
 
@@ -117,7 +120,7 @@ func (r *record) channel(id int) *Channel {
 }
 
 // leave counts one subscriber less; deaf tells that it was the last one on its loop.
-func (t *Table) leave(c *Channel, deaf bool) {
+func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 	r := c.record
 	st := t.stripe(r.name)
 	st.mu.Lock()
@@ -125,6 +128,9 @@ func (t *Table) leave(c *Channel, deaf bool) {
 	r.subscribers--
 	if deaf {
 		c.listening = false
+	}
+	if joinLeave {
+		c.joining--
 	}
 	if r.subscribers > 0 {
 		return
@@ -135,7 +141,8 @@ func (t *Table) leave(c *Channel, deaf bool) {
 	}
 }
 
-// Admit reports whether every loop that listens to channel has room for one more publication.
+// Admit reports whether every loop that listens to channel has room for one more publication, join or
+// leave.
 func (t *Table) Admit(channel string) bool {
 	st := t.stripe(channel)
 	st.mu.Lock()
@@ -162,11 +169,41 @@ func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec
 	if r == nil {
 		return 0
 	}
-	e := &event{table: t, channel: r.name, pub: p, epoch: t.epoch(sp.Epoch)}
+	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, epoch: t.epoch(sp.Epoch)}
 	cost := e.cost()
 	var wake engine.Wake
 	for c := &r.home; c != nil; c = c.next {
 		if c.listening && t.loops[c.loop].Post(c, e, cost) {
+			wake |= 1 << c.loop
+		}
+	}
+	return wake
+}
+
+// Join leaves a join with every loop where somebody wants to hear of it. The caller passes the result to Wake after it has
+// released its locks.
+func (t *Table) Join(channel string, info *codec.ClientInfo) engine.Wake {
+	return t.tell(channel, codec.Joins, info)
+}
+
+// Leave is Join of a leave.
+func (t *Table) Leave(channel string, info *codec.ClientInfo) engine.Wake {
+	return t.tell(channel, codec.Leaves, info)
+}
+
+func (t *Table) tell(channel string, kind codec.Kind, info *codec.ClientInfo) engine.Wake {
+	st := t.stripe(channel)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.channels[channel]
+	if r == nil {
+		return 0
+	}
+	e := &event{table: t, channel: r.name, kind: kind, info: info}
+	cost := e.cost()
+	var wake engine.Wake
+	for c := &r.home; c != nil; c = c.next {
+		if c.joining > 0 && t.loops[c.loop].Post(c, e, cost) {
 			wake |= 1 << c.loop
 		}
 	}

@@ -124,7 +124,7 @@ func (p *pending) walk(b *loop.Budget) bool {
 			handed++
 		}
 	}
-	p.local().stats.deliveries.Add(uint64(handed * len(p.batch.events)))
+	p.local().stats.deliveries.Add(uint64(handed * p.batch.publications))
 	return p.at >= p.end
 }
 
@@ -156,14 +156,19 @@ func (p *pending) hand(s *Subscription) {
 	if s.flags&failed != 0 {
 		return
 	}
-	if p.suits(s) {
-		if f := p.batch.frame(s.form); f != unencodable {
-			s.offset = max(s.offset, p.batch.last)
-			s.subscriber.Send(f)
-			return
-		}
+	if !p.suits(s) {
+		p.handEach(s)
+		return
 	}
-	p.handEach(s)
+	switch f := p.batch.frame(s.variant()); f {
+	case unencodable:
+		p.handEach(s)
+	case nothing:
+		s.offset = max(s.offset, p.batch.last)
+	default:
+		s.offset = max(s.offset, p.batch.last)
+		s.subscriber.Send(f)
+	}
 }
 
 // suits reports whether s takes the whole batch.
@@ -183,10 +188,10 @@ func (p *pending) handEach(s *Subscription) {
 }
 
 func (c *Channel) handOne(s *Subscription, e *event) {
-	if s.flags&failed != 0 {
+	if s.flags&failed != 0 || e.pub == nil && s.flags&joinLeave == 0 {
 		return
 	}
-	if s.flags&positioned != 0 && e.pub.Offset > 0 {
+	if s.flags&positioned != 0 && e.pub != nil && e.pub.Offset > 0 {
 		wanted, lost := c.advance(s, e)
 		if lost {
 			s.fail(Lost)

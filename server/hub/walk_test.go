@@ -290,7 +290,7 @@ func TestAdmitCountsWhatWaits(t *testing.T) {
 				if n > full {
 					t.Fatalf("%d publications wait and there is still room", n)
 				}
-				x.sub.Channel().Take(r.loops[0], &event{table: r.table, channel: "news", pub: p})
+				x.sub.Channel().Take(r.loops[0], &event{table: r.table, channel: "news", kind: codec.Publications, pub: p})
 			}
 			other := r.join(0, "sport")
 			if r.table.Admit("sport") || !r.table.Admit("nobody") {

@@ -261,10 +261,19 @@ func (s *Session) flush() {
 // outKeptMax is the largest reply buffer, in bytes, that a loop keeps.
 const outKeptMax = 64 << 10
 
-// Send sends publications of a channel's fan-out.
+// Send sends what a channel's fan-out brings.
 func (s *Session) Send(f *codec.Frame) {
-	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FramePushPublication, f.Joined(), len(f.Messages()))
+	s.countSent(f, codec.Publications, metrics.FramePushPublication)
+	if f.Mixed() {
+		s.countSent(f, codec.Joins, metrics.FramePushJoin)
+		s.countSent(f, codec.Leaves, metrics.FramePushLeave)
+	}
 	s.write(f)
+}
+
+func (s *Session) countSent(f *codec.Frame, k codec.Kind, t metrics.FrameType) {
+	messages, size := f.Count(k)
+	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, t, messages, size)
 }
 
 // write sends a frame. A session whose pipe takes no more has nothing left to do.

@@ -67,7 +67,7 @@ func (s *Session) listen(channel string) *hub.Subscription {
 		sub = new(hub.Subscription)
 	}
 	s.firstUsed = true // for good: what still points to it must not meet another subscription there
-	s.node.Table.Subscribe(sub, s.loop(), channel, s.form, s)
+	s.node.Table.Subscribe(sub, s.loop(), channel, s.form, s, hub.Options{})
 	sub.Next, s.subs = s.subs, sub
 	s.node.Metrics.Subscribed(s.handle.Loop(), s.class)
 	s.indexAdded(sub)

@@ -1,0 +1,113 @@
+package hub
+
+import "stentor/codec"
+
+// batch is a run of publications, joins and leaves that one walk hands out, and the markers that stood among them: a marker comes
+// back when the walk is over, so that those who publish what they are subscribed to do not keep publications apart.
+type batch struct {
+	events       []*event
+	publications int // of the events
+	bytes        int // that the events weigh
+	markers      []*marker
+	answered     int // markers that are back
+	frames       [numVariants]*codec.Frame
+
+	// first and last are the offsets of the publications that have one, 0 if none has. contiguous tells that each has the offset
+	// after the one before it and all share one epoch, so that whoever stands right before first may take the joined frame.
+	first, last uint64
+	epoch       uint64
+	contiguous  bool
+}
+
+// variant is what members get of a batch: its form, and whether joins and leaves are in it.
+type variant uint8
+
+const (
+	withJoins variant = codec.NumForms // the bit below it is the form
+
+	numVariants = 2 * codec.NumForms
+)
+
+// Limits of one batch: what meets in a turn goes out as one write.
+const (
+	batchBytesMax = 64 << 10
+	batchItemsMax = 128
+)
+
+// reset empties b and keeps nothing alive.
+func (b *batch) reset() {
+	clear(b.events)
+	clear(b.markers)
+	*b = batch{events: b.events[:0], markers: b.markers[:0]}
+}
+
+// take moves items from the front of queue into b, as many as fit but at least one, and returns how many.
+func (b *batch) take(queue []item) (n int) {
+	b.reset()
+	for n < len(queue) && n < batchItemsMax {
+		if e := queue[n].event; e != nil {
+			cost := e.cost()
+			if b.bytes+cost > batchBytesMax && len(b.events) > 0 {
+				break
+			}
+			b.bytes += cost
+			b.events = append(b.events, e)
+		} else {
+			b.markers = append(b.markers, queue[n].marker)
+		}
+		queue[n] = item{}
+		n++
+	}
+	b.survey()
+	return n
+}
+
+func (b *batch) survey() {
+	b.contiguous = true
+	for _, e := range b.events {
+		if e.pub == nil {
+			continue
+		}
+		b.publications++
+		offset := e.pub.Offset
+		switch {
+		case offset == 0 || !b.contiguous:
+		case b.first == 0:
+			b.first, b.last, b.epoch = offset, offset, e.epoch
+		case offset == b.last+1 && e.epoch == b.epoch:
+			b.last = offset
+		default:
+			b.contiguous = false
+		}
+	}
+}
+
+// frame is all of the batch that a member of variant v wants, unencodable if any part of that is, or nothing.
+func (b *batch) frame(v variant) *codec.Frame {
+	if b.frames[v] == nil {
+		b.frames[v] = b.join(v)
+	}
+	return b.frames[v]
+}
+
+func (b *batch) join(v variant) *codec.Frame {
+	if v&withJoins != 0 && b.publications == len(b.events) {
+		return b.frame(v &^ withJoins)
+	}
+	var room [8]*codec.Frame
+	frames := room[:0]
+	for _, e := range b.events {
+		if e.pub == nil && v&withJoins == 0 {
+			continue
+		}
+		f := e.frame(codec.Form(v &^ withJoins))
+		if f == unencodable {
+			return unencodable
+		}
+		frames = append(frames, f)
+	}
+	if len(frames) == 0 {
+		return nothing
+	}
+	return codec.JoinFrames(frames)
+}

@@ -1,0 +1,166 @@
+package hub
+
+import (
+	"strings"
+	"testing"
+
+	"stentor/codec"
+	"stentor/reactor/loop"
+)
+
+// TestJoins: joins and leaves reach those who asked for them, among publications and in order, and touch no position.
+func TestJoins(t *testing.T) {
+	for _, batched := range []bool{false, true} {
+		for f := range codec.Form(codec.NumForms) {
+			r := newRig(t, 2)
+			wants := []*listener{r.joinWith(0, "news", f, Options{JoinLeave: true}), r.joinWith(1, "news", f, Options{JoinLeave: true})}
+			placed := r.joinWith(0, "news", f, Options{JoinLeave: true})
+			r.table.Position(placed.sub, codec.StreamPosition{Offset: 1, Epoch: "e"})
+			plain := r.joinAs(0, "news", f)
+			step := func(do func()) {
+				do()
+				if !batched {
+					r.settle()
+				}
+			}
+			step(func() { r.tell("news", ">a") })
+			step(func() { r.publishAt("news", 1, "e") })
+			step(func() { r.tell("news", "<a") })
+			step(func() { r.publishAt("news", 2, "e") })
+			step(func() { r.tell("news", ">b") })
+			step(func() { r.publish("news", 1) })
+			step(func() { r.tell("other", ">c") })
+			r.settle()
+			for _, x := range wants {
+				if got := strings.Join(x.got, "+"); got != ">a+1@1+<a+2@2+>b+3" {
+					t.Errorf("%v, batched %t: got %q", f, batched, got)
+				}
+				if batched && len(x.got) != 1 {
+					t.Errorf("%v: %d frames of what met", f, len(x.got))
+				}
+			}
+			if got := strings.Join(placed.got, "+"); got != ">a+<a+2@2+>b+3" || placed.sub.Offset() != 2 {
+				t.Errorf("%v, batched %t: a positioned member got %q and is at %d", f, batched, got, placed.sub.Offset())
+			}
+			if got := strings.Join(plain.got, "+"); got != "1@1+2@2+3" {
+				t.Errorf("%v, batched %t: a plain member got %q", f, batched, got)
+			}
+			if n := r.table.Deliveries(); n != 4*3 {
+				t.Errorf("%d deliveries of publications, want 12", n)
+			}
+		}
+	}
+}
+
+// TestJoinsAlone: who wants none gets no frame, and no loop is woken where nobody wants any.
+func TestJoinsAlone(t *testing.T) {
+	r := newRig(t, 3)
+	wants := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+	gone := r.joinWith(1, "news", codec.JSON, Options{JoinLeave: true})
+	gone.leave()
+	plain, far := r.join(0, "news"), r.join(2, "news")
+	r.tell("news", ">a")
+	for id, want := range []int{1, 0, 0} {
+		if items, _ := r.loops[id].Waiting(); items != want {
+			t.Errorf("%d items wait for loop %d, want %d", items, id, want)
+		}
+	}
+	r.settle()
+	wants.expect(">a")
+	plain.expect()
+	far.expect()
+	gone.expect()
+
+	wants.leave()
+	r.tell("news", "<a")
+	if !idle(r.loops[0]) {
+		t.Error("a leave is on its way although everybody who wanted it has left")
+	}
+	r.tell("nobody", "<a")
+}
+
+// TestJoinsAreCounted: in the frames and, with what they bring along, against the room for what waits.
+func TestJoinsAreCounted(t *testing.T) {
+	r := newRig(t, 1)
+	var all frames
+	r.table.Subscribe(new(Subscription), r.loops[0], "news", codec.Protobuf, &all, Options{JoinLeave: true})
+	for range 3 {
+		r.tell("news", ">a")
+	}
+	r.tell("news", "<a")
+	r.publish("news", 2)
+	r.settle()
+	for k, want := range map[codec.Kind]int{codec.Joins: 3, codec.Leaves: 1, codec.Publications: 2} {
+		if got, _ := all.got[0].Count(k); len(all.got) != 1 || got != want {
+			t.Errorf("%d frames, of the first %d of kind %d, want %d", len(all.got), got, k, want)
+		}
+	}
+	e := &event{channel: "news", kind: codec.Joins, info: &codec.ClientInfo{User: "u", ConnInfo: make([]byte, 1000)}}
+	if got := e.cost(); got != 4+infoBytes+1001+eventBytes {
+		t.Errorf("a join weighs %d bytes", got)
+	}
+}
+
+// TestJoinCatchesUp: an order to leave that came after a join finds it delivered.
+func TestJoinCatchesUp(t *testing.T) {
+	r := newRig(t, 1)
+	x, plain := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true}), r.join(0, "news")
+	r.tell("news", ">a")
+	r.publish("news", 1)
+	r.inMail(0, func() {
+		for _, each := range []*listener{x, plain} {
+			r.table.CatchUp(each.sub)
+			each.leave()
+		}
+	})
+	x.expect(">a", "1")
+	plain.expect("1")
+}
+
+// TestJoinOfBrokenInfo: info that is not JSON ends JSON subscribers who wanted it, and no others.
+func TestJoinOfBrokenInfo(t *testing.T) {
+	r := newRig(t, 1)
+	x, plain := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true}), r.join(0, "news")
+	r.publish("news", 1)
+	r.table.Join("news", &codec.ClientInfo{Client: "a", ConnInfo: []byte("not JSON")})
+	r.publish("news", 1)
+	r.settle()
+	x.expect("1")
+	x.expectFailed(Unencodable)
+	plain.expect("1+2")
+	plain.expectFailed()
+}
+
+// TestOptionsAreKept: what a session says of a subscription it can ask for.
+func TestOptionsAreKept(t *testing.T) {
+	r := newRig(t, 1)
+	for bits := range 8 {
+		o := Options{JoinLeave: bits&1 != 0, ServerSide: bits&2 != 0, Recoverable: bits&4 != 0}
+		x := r.joinWith(0, "news", codec.Protobuf, o)
+		r.table.Position(x.sub, codec.StreamPosition{})
+		if s := x.sub; s.JoinLeave() != o.JoinLeave || s.ServerSide() != o.ServerSide || s.Recoverable() != o.Recoverable {
+			t.Errorf("%+v is kept as %b", o, s.flags)
+		}
+	}
+}
+
+// TestJoinAllocates: a join allocates what a publication does, and its delivery nothing.
+func TestJoinAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	r := newRig(t, 1)
+	for range 100 {
+		r.table.Subscribe(new(Subscription), r.loops[0], "news", codec.JSON, new(sink), Options{JoinLeave: true})
+	}
+	info := &codec.ClientInfo{User: "42", Client: strings.Repeat("c", 36)}
+	got := testing.AllocsPerRun(100, func() {
+		r.table.Join("news", info)
+		for !idle(r.loops[0]) || r.waits(0) {
+			r.turn(0, loop.TurnVisitsMax)
+		}
+	})
+	if want := 3.0; got != want { // the event, the frame and its bytes
+		t.Errorf("%v allocations, want %v", got, want)
+	}
+}
