@@ -1,5 +1,10 @@
 package codec
 
+import (
+	"maps"
+	"slices"
+)
+
 func (w *jsonWriter) reply(m *Reply) {
 	w.begin()
 	w.uint(`"id":`, uint64(m.ID))
@@ -225,9 +230,9 @@ func (w *jsonWriter) subscribeResults(m map[string]*SubscribeResult) {
 		return
 	}
 	w.enter(`"subs":`)
-	for k, v := range m {
+	for _, k := range slices.Sorted(maps.Keys(m)) { // in order, so that equal results are equal bytes
 		w.name(k)
-		w.subscribeResult("", v)
+		w.subscribeResult("", m[k])
 	}
 	w.leave()
 }
@@ -257,9 +262,9 @@ func (w *jsonWriter) subscribeResult(key string, m *SubscribeResult) {
 func (w *jsonWriter) presenceResult(m *PresenceResult) {
 	w.enter(`"presence":`)
 	w.enter(`"presence":`)
-	for k, v := range m.Presence {
+	for _, k := range slices.Sorted(maps.Keys(m.Presence)) {
 		w.name(k)
-		w.clientInfo("", v)
+		w.clientInfo("", m.Presence[k])
 	}
 	w.leave()
 	w.leave()

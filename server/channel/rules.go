@@ -52,6 +52,15 @@ func NewRules(cfg *config.Config) (*Rules, error) {
 	return r, nil
 }
 
+// PersonalPrefix is what stands before the user in the name of a user's personal channel, in a namespace or, if that is empty, in
+// none.
+func (r *Rules) PersonalPrefix(namespace string) string {
+	if namespace == "" {
+		return r.userBoundary
+	}
+	return namespace + r.namespaceBoundary + r.userBoundary
+}
+
 // Channel is a name and what holds for it.
 type Channel struct {
 	Name string

@@ -51,7 +51,7 @@ func (c *Channel) Name() string { return c.record.name }
 // that is to be positioned must get its Position before the loop turns again.
 func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber, o Options) {
 	c := t.listen(l.ID(), name, o.JoinLeave)
-	s.subscriber, s.channel, s.form, s.flags = who, c, f, o.flags()
+	s.subscriber, s.channel, s.flags = who, c, o.flags(f)
 	c.add(s)
 }
 

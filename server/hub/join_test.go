@@ -131,15 +131,16 @@ func TestJoinOfBrokenInfo(t *testing.T) {
 	plain.expectFailed()
 }
 
-// TestOptionsAreKept: what a session says of a subscription it can ask for.
+// TestOptionsAreKept: what was asked for can be asked, and what the session notes stays apart from it.
 func TestOptionsAreKept(t *testing.T) {
 	r := newRig(t, 1)
-	for bits := range 8 {
-		o := Options{JoinLeave: bits&1 != 0, ServerSide: bits&2 != 0, Recoverable: bits&4 != 0}
-		x := r.joinWith(0, "news", codec.Protobuf, o)
+	for bits := range 4 {
+		f, o := codec.Form(bits&1), Options{JoinLeave: bits&2 != 0}
+		x := r.joinWith(0, "news", f, o)
+		x.sub.Own = Own(bits)
 		r.table.Position(x.sub, codec.StreamPosition{})
-		if s := x.sub; s.JoinLeave() != o.JoinLeave || s.ServerSide() != o.ServerSide || s.Recoverable() != o.Recoverable {
-			t.Errorf("%+v is kept as %b", o, s.flags)
+		if s := x.sub; s.form() != f || s.JoinLeave() != o.JoinLeave || s.Own != Own(bits) {
+			t.Errorf("%v, %+v is kept as %b, %b", f, o, s.flags, s.Own)
 		}
 	}
 }

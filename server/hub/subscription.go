@@ -31,38 +31,33 @@ type Subscription struct {
 	offset uint64
 	index  uint32 // among the channel's members
 	era    uint16 // of the channel, when the position was taken
-	form   codec.Form
 	flags  flags
+	// Own belongs to the session, as Next does.
+	Own Own
 }
+
+// Own is what a session notes of a subscription.
+type Own uint8
 
 type flags uint8
 
 const (
-	positioned flags = 1 << iota
-	joinLeave        // joins and leaves are sent; as a variant it is withJoins
-	failed           // Fail was called, or it was removed: nothing more is sent
-	serverSide       // of the session's own use, as is what follows
-	recoverable
+	protobuf   flags = 1 << iota // the form; as a variant it is the form, too
+	joinLeave                    // joins and leaves are sent; as a variant it is withJoins
+	positioned
+	failed // Fail was called, or it was removed: nothing more is sent
 )
 
 // Options are what a subscription is besides a reader of publications.
 type Options struct {
 	// JoinLeave asks for the joins and leaves of others.
 	JoinLeave bool
-	// ServerSide and Recoverable are kept for the session; fan-out does not look at them.
-	ServerSide  bool
-	Recoverable bool
 }
 
-func (o *Options) flags() (f flags) {
+func (o *Options) flags(form codec.Form) flags {
+	f := flags(form)
 	if o.JoinLeave {
 		f |= joinLeave
-	}
-	if o.ServerSide {
-		f |= serverSide
-	}
-	if o.Recoverable {
-		f |= recoverable
 	}
 	return f
 }
@@ -76,17 +71,13 @@ func (s *Subscription) Name() string { return s.channel.record.name }
 // Positioned reports that offsets are tracked.
 func (s *Subscription) Positioned() bool { return s.flags&positioned != 0 }
 
-// ServerSide reports that the server subscribed its client.
-func (s *Subscription) ServerSide() bool { return s.flags&serverSide != 0 }
-
-// Recoverable reports that the client was told that it can recover.
-func (s *Subscription) Recoverable() bool { return s.flags&recoverable != 0 }
-
 // JoinLeave reports that the client gets joins and leaves.
 func (s *Subscription) JoinLeave() bool { return s.flags&joinLeave != 0 }
 
 // variant is what s gets of a batch.
-func (s *Subscription) variant() variant { return variant(s.form) | variant(s.flags&joinLeave) }
+func (s *Subscription) variant() variant { return variant(s.flags & (protobuf | joinLeave)) }
+
+func (s *Subscription) form() codec.Form { return codec.Form(s.flags & protobuf) }
 
 // Offset is the position that a positioned subscription has reached.
 func (s *Subscription) Offset() uint64 { return s.offset }

@@ -200,7 +200,7 @@ func (c *Channel) handOne(s *Subscription, e *event) {
 			return
 		}
 	}
-	f := e.frame(s.form)
+	f := e.frame(s.form())
 	if f == unencodable {
 		s.fail(Unencodable)
 		return

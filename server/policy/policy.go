@@ -25,6 +25,10 @@ type Policy struct {
 	userHeader        bool
 	connectProxy      bool
 
+	personal         bool   // each user is subscribed to a channel of its own
+	personalPrefix   string // of that channel's name, before the user
+	singleConnection bool   // of each user: a newcomer ends the others
+
 	notices notices
 }
 
@@ -34,6 +38,7 @@ func New(cfg *config.Config, rules *channel.Rules, connection, subscription *aut
 		return nil, errors.New("policy: rules and both verifiers are needed")
 	}
 	c := &cfg.Client
+	own := &c.SubscribeToUserPersonalChannel
 	return &Policy{
 		rules:             rules,
 		connection:        connection,
@@ -43,6 +48,9 @@ func New(cfg *config.Config, rules *channel.Rules, connection, subscription *aut
 		insecure:          c.Insecure,
 		userHeader:        c.UserIDHTTPHeader != "",
 		connectProxy:      c.Proxy.Connect.Enabled,
+		personal:          own.Enabled,
+		personalPrefix:    rules.PersonalPrefix(own.PersonalChannelNamespace),
+		singleConnection:  own.Enabled && own.SingleConnection,
 		notices:           notices{log: log},
 	}, nil
 }
@@ -82,18 +90,27 @@ type Credentials struct {
 	User     string // empty: anonymous
 	Info     []byte
 	ExpireAt int64 // unix seconds; 0: never
+
+	// Subs are the channels that the server subscribes the client to.
+	Subs []ServerSubscription
+	// TokenChannels are those of them that the token names, in order. A refresh may not change them.
+	TokenChannels []string
+	// Single reports that the user's other connections are to end.
+	Single bool
 }
 
 // Connect decides on a connect command by rows 2 to 8 of the protocol's table of connect. headerUser is the value of the
 // header that client.user_id_http_header names, or empty; it is kept as it is. Nothing in the result aliases req.
 func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.Time) (Credentials, error) {
 	var c Credentials
+	var claims auth.ConnectClaims
+	var err error
 	switch {
 	case req.Token != "":
-		var err error
-		if c, err = p.connectToken(req.Token, now); err != nil {
+		if claims, err = p.connectToken(req.Token, now); err != nil {
 			return Credentials{}, err
 		}
+		c.User, c.Info, c.ExpireAt, c.TokenChannels = claims.User, claims.Info, claims.ExpireAt, tokenChannels(&claims)
 	case p.connectProxy:
 		// Falling through to the anonymous user would let in everybody whom the backend was to judge.
 		p.notices.note(noticeConnectProxy, "")
@@ -105,6 +122,10 @@ func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.
 		p.notices.note(noticeNoCredentials, "")
 		return Credentials{}, badRequest
 	}
+	if c.Subs, err = p.serverSide(&Client{User: c.User}, &claims, req); err != nil {
+		return Credentials{}, err
+	}
+	c.Single = p.singleConnection && c.User != ""
 	if p.insecure {
 		c.ExpireAt = 0
 	}
@@ -116,39 +137,29 @@ func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.
 }
 
 // connectToken is row 2: what a connection token says.
-func (p *Policy) connectToken(token string, now time.Time) (Credentials, error) {
+func (p *Policy) connectToken(token string, now time.Time) (auth.ConnectClaims, error) {
 	claims, err := p.connection.Connect(token, now)
 	switch {
 	case auth.IsExpired(err):
 		p.notices.note(noticeTokenExpired, err.Error())
-		return Credentials{}, codec.ErrorTokenExpired
+		return claims, codec.ErrorTokenExpired
 	case err != nil:
 		p.notices.note(noticeTokenInvalid, err.Error())
-		return Credentials{}, invalidToken
+		return claims, invalidToken
 	}
 	if err := p.checkChannels(&claims); err != nil {
-		return Credentials{}, err
+		return claims, err
 	}
 	if claims.User == "" && p.noAnonymousTokens {
 		p.notices.note(noticeAnonymousToken, "")
-		return Credentials{}, permissionDenied
+		return claims, permissionDenied
 	}
-	return Credentials{User: claims.User, Info: claims.Info, ExpireAt: claims.ExpireAt}, nil
+	return claims, nil
 }
 
-// checkChannels reports a token for server-side subscriptions to channels of unknown namespaces. Of subs and channels only
-// the one that counts is looked at.
+// checkChannels reports a token for server-side subscriptions to channels of unknown namespaces.
 func (p *Policy) checkChannels(claims *auth.ConnectClaims) error {
-	for name := range claims.Subs {
-		if c, err := p.rules.Resolve(name); err != nil {
-			p.notices.noteClient(noticeNamespace, nil, c, "the channel is in a connection token")
-			return err
-		}
-	}
-	if len(claims.Subs) > 0 {
-		return nil
-	}
-	for _, name := range claims.Channels {
+	for _, name := range tokenChannels(claims) {
 		if c, err := p.rules.Resolve(name); err != nil {
 			p.notices.noteClient(noticeNamespace, nil, c, "the channel is in a connection token")
 			return err

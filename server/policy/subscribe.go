@@ -19,9 +19,30 @@ type Subscription struct {
 	Positioned  bool
 	Recoverable bool // implies Positioned
 
+	From  Place // where the client left the stream, if it says so
+	Cache bool  // recovery is about the newest publication alone
+	Delta bool  // patches where they are shorter
+
 	Presence      bool // enter the client into presence
 	JoinLeave     bool // publish its join and leave
 	PushJoinLeave bool // send it the joins and leaves of others
+}
+
+// Place is where a client left a channel's stream.
+type Place struct {
+	Recover bool // the client wants what came after
+	// Strict asks for error 112 if that cannot be told.
+	Strict bool
+	codec.StreamPosition
+}
+
+// place reads what a client says of a channel. Nothing in it aliases req but the epoch, which is compared and not kept.
+func place(req *codec.SubscribeRequest) Place {
+	return Place{
+		Recover:        req.Recover,
+		Strict:         req.Flag&codec.SubscribeRejectUnrecoverable != 0,
+		StreamPosition: codec.StreamPosition{Offset: req.Offset, Epoch: req.Epoch},
+	}
 }
 
 // deltaFossil is the only type of delta that a client may ask for.
@@ -151,6 +172,9 @@ func (p *Policy) grant(c *Client, o *channel.Options, req *codec.SubscribeReques
 	t := &claims.Override
 	s := Subscription{
 		Options:       o,
+		From:          place(req),
+		Cache:         o.RecoverCache,
+		Delta:         req.Delta == deltaFossil && o.DeltaFossil,
 		Info:          claims.Info,
 		Data:          claims.Data,
 		ExpireAt:      claims.ExpireAt,
@@ -171,6 +195,9 @@ func (p *Policy) grant(c *Client, o *channel.Options, req *codec.SubscribeReques
 	}
 	if req.JoinLeave && o.JoinLeave && presence {
 		s.PushJoinLeave = true
+	}
+	if !s.Recoverable {
+		s.From = Place{}
 	}
 	return s
 }

@@ -22,6 +22,7 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 	s.state, s.user, s.id = connected, creds.User, s.worker().newID()
 	s.node.clients.Add(1)
 	s.class = s.node.Metrics.Joined(s.handle.Loop(), metrics.Client{Transport: metrics.WebSocket, Name: req.Name, Version: req.Version})
+	s.remember(creds)
 
 	result := codec.ConnectResult{
 		Client:  s.clientID(),
@@ -29,23 +30,39 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 		Ping:    uint32(s.node.Settings.PingInterval.Seconds()),
 		Pong:    s.node.Settings.PingInterval > 0,
 	}
+	if len(creds.Subs) > s.node.Settings.ChannelLimit {
+		return codec.DisconnectChannelLimit
+	}
+	subs, err := s.enterAll(creds.Subs, &result)
+	if err != nil {
+		s.takeBack()
+		return err
+	}
 	if s.node.Settings.IncludeServerTime {
 		result.Time = s.node.Now().UnixMilli()
 	}
-	s.remember(creds)
 	if creds.ExpireAt > 0 {
 		result.Expires, result.TTL = true, s.ttl(creds.ExpireAt)
 	}
 	s.startPings()
 	s.arm()
 	s.reply(codec.MethodConnect, &codec.Reply{ID: id, Connect: &result})
+	for _, one := range subs {
+		s.announce(one.sub, one.permit)
+	}
+	if creds.Single && s.state == connected {
+		s.endOthers()
+	}
 	return nil
 }
 
 // remember keeps what the credentials say for later.
 func (s *Session) remember(c policy.Credentials) {
-	if len(c.Info) > 0 {
+	if len(c.Info) > 0 || s.extra != nil {
 		s.more().info = c.Info
+	}
+	if len(c.TokenChannels) > 0 {
+		s.more().tokenChannels = c.TokenChannels
 	}
 	s.end = 0
 	if c.ExpireAt > 0 {
@@ -66,6 +83,8 @@ func (s *Session) refresh(id uint32, req *codec.RefreshRequest) error {
 		return err
 	case creds.User != s.user:
 		return codec.DisconnectInvalidToken
+	case !s.sameChannels(creds.TokenChannels):
+		return codec.DisconnectInsufficientState
 	}
 	s.remember(creds)
 	s.arm()
@@ -75,4 +94,24 @@ func (s *Session) refresh(id uint32, req *codec.RefreshRequest) error {
 	}
 	s.reply(codec.MethodRefresh, &codec.Reply{ID: id, Refresh: &result})
 	return nil
+}
+
+// renew does what the server API says about the life of the connection.
+func (s *Session) renew(order Refresh) {
+	now := s.node.Now().Unix()
+	if order.Expired || order.ExpireAt != 0 && order.ExpireAt <= now {
+		s.close(codec.DisconnectExpired)
+		return
+	}
+	s.end = 0
+	var told codec.Refresh
+	if order.ExpireAt > 0 {
+		s.end = s.ticksUntil(order.ExpireAt).After(s.node.Settings.ExpiredCloseDelay)
+		told.Expires, told.TTL = true, s.ttl(order.ExpireAt)
+	}
+	if order.Info != nil {
+		s.more().info = order.Info
+	}
+	s.arm()
+	s.push(metrics.FramePushRefresh, &codec.Push{Refresh: &told})
 }

@@ -40,7 +40,11 @@ func (s *Session) dropExpired(now loop.Time) {
 		}
 	}
 	for _, sub := range over {
-		if s.holds(sub) {
+		switch {
+		case s.state == closed || !s.holds(sub):
+		case sub.Own&serverSide != 0:
+			s.close(codec.DisconnectSubExpired)
+		default:
 			s.dropTelling(sub, codec.UnsubscribeExpired)
 		}
 	}

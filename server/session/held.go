@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"stentor/codec"
@@ -35,7 +36,7 @@ type encoded struct {
 	id     uint32
 	method codec.Method
 	frame  []byte // HeaderRoom spare bytes and the reply
-	err    error
+	err    error  // a *codec.Error is the answer then
 }
 
 func (s *Session) busy() bool { return s.extra != nil && s.extra.held != nil }
@@ -95,19 +96,31 @@ func (s *Session) resume() {
 	s.take(inbox, again)
 }
 
-// entriesMax is how many publications or clients a reply has at most if it is encoded on the loop.
+// entriesMax is how many publications or clients a reply has at most if it is made on the loop.
 const entriesMax = 256
 
-// replyLarge is reply for one with so many entries that encoding it could hold up the loop.
-func (s *Session) replyLarge(to codec.Method, r *codec.Reply, entries int) error {
-	if entries <= entriesMax {
-		s.reply(to, r)
+// replyWith answers command id with what work makes. If that is large it would hold up the loop, so it is made and encoded off it.
+func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() (codec.Reply, error)) error {
+	if !large {
+		r, err := work()
+		if err != nil {
+			return err
+		}
+		r.ID = id
+		s.reply(to, &r)
 		return nil
 	}
 	form := s.form
 	ok := s.offload(func() any {
-		out, err := codec.AppendReply(make([]byte, codec.HeaderRoom), form, r)
-		return encoded{id: r.ID, method: to, frame: out, err: err}
+		e := encoded{id: id, method: to}
+		r, err := work()
+		if err != nil {
+			e.err = err
+			return e
+		}
+		r.ID = id
+		e.frame, e.err = codec.AppendReply(make([]byte, codec.HeaderRoom), form, &r)
+		return e
 	})
 	if !ok {
 		return codec.ErrorInternal
@@ -118,7 +131,10 @@ func (s *Session) replyLarge(to codec.Method, r *codec.Reply, entries int) error
 // answer sends a reply that was encoded off the loop, unless it is more than a client may have queued.
 func (s *Session) answer(e encoded) {
 	size := len(e.frame) - codec.HeaderRoom
+	var refusal *codec.Error
 	switch {
+	case errors.As(e.err, &refusal):
+		s.refuse(e.id, e.method, refusal)
 	case e.err != nil:
 		s.close(codec.DisconnectInappropriateProtocol)
 	case size > s.node.Settings.ReplyBytesMax:

@@ -23,14 +23,17 @@ func (s *Session) history(id uint32, req *codec.HistoryRequest) error {
 	if since := req.Since; since != nil {
 		filter.Since = &codec.StreamPosition{Offset: since.Offset, Epoch: since.Epoch}
 	}
-	pubs, top, err := s.node.Broker.History(context.Background(), strings.Clone(req.Channel), filter)
-	switch {
-	case errors.Is(err, engine.ErrEpoch):
-		return codec.ErrorUnrecoverablePosition
-	case err != nil:
-		s.node.Log.Error("history could not be read", "channel", req.Channel, "error", err)
-		return codec.ErrorInternal
-	}
-	result := codec.HistoryResult{Publications: pubs, Epoch: top.Epoch, Offset: top.Offset}
-	return s.replyLarge(codec.MethodHistory, &codec.Reply{ID: id, History: &result}, len(pubs))
+	channel, broker, log := strings.Clone(req.Channel), s.node.Broker, s.node.Log
+	large := filter.Limit < 0 || filter.Limit > entriesMax
+	return s.replyWith(codec.MethodHistory, id, large, func() (codec.Reply, error) {
+		pubs, top, err := broker.History(context.Background(), channel, filter)
+		switch {
+		case errors.Is(err, engine.ErrEpoch):
+			return codec.Reply{}, codec.ErrorUnrecoverablePosition
+		case err != nil:
+			log.Error("history could not be read", "channel", channel, "error", err)
+			return codec.Reply{}, codec.ErrorInternal
+		}
+		return codec.Reply{History: &codec.HistoryResult{Publications: pubs, Epoch: top.Epoch, Offset: top.Offset}}, nil
+	})
 }

@@ -76,6 +76,7 @@ type Node struct {
 	policy  atomic.Pointer[policy.Policy] // replaced by a reload
 	workers []worker
 	clients atomic.Int64
+	places  atomic.Uint64 // given out among all users' sessions
 }
 
 // worker is what the sessions of one loop share. Only that loop touches it.

@@ -95,6 +95,18 @@ func (s *Session) Order(what any) {
 		if order.matches(s) {
 			s.obey(order)
 		}
+	case Subscribe:
+		if order.matches(s) {
+			s.takeIn(order)
+		}
+	case Refresh:
+		if order.matches(s) {
+			s.renew(order)
+		}
+	case last:
+		if s.outdone(order) {
+			s.close(codec.DisconnectConnectionLimit)
+		}
 	case codec.Disconnect: // of the node itself: shutdown
 		s.close(order)
 	}
@@ -128,6 +140,10 @@ func (s *Session) broke(f failure) {
 	}
 	if f.why == hub.Unencodable {
 		s.close(codec.DisconnectInappropriateProtocol)
+		return
+	}
+	if f.sub.Own&serverSide != 0 { // its client cannot subscribe again by itself
+		s.close(codec.DisconnectInsufficientState)
 		return
 	}
 	s.dropTelling(f.sub, codec.UnsubscribeInsufficient)

@@ -45,7 +45,7 @@ func (s *Session) replyPublished(id uint32) {
 	s.reply(codec.MethodPublish, &codec.Reply{ID: id, Publish: &codec.PublishResult{}})
 }
 
-// info is what others learn of the client that publishes; sub is its subscription to the channel, or nil.
+// info is what others learn of the client that publishes, joins or leaves; sub is its subscription to the channel, or nil.
 func (s *Session) info(sub *hub.Subscription) *codec.ClientInfo {
 	info := &codec.ClientInfo{User: s.user, Client: s.clientID()}
 	if s.extra == nil {
@@ -53,9 +53,7 @@ func (s *Session) info(sub *hub.Subscription) *codec.ClientInfo {
 	}
 	info.ConnInfo = s.extra.info
 	if sub != nil {
-		if t := s.extra.of(sub); t != nil {
-			info.ChanInfo = t.info
-		}
+		info.ChanInfo = s.extra.infoOf(sub)
 	}
 	return info
 }

@@ -210,7 +210,11 @@ func (s *Session) dispatch(c *codec.Command) error {
 		return s.subRefresh(c.ID, &c.SubRefresh)
 	case codec.MethodHistory:
 		return s.history(c.ID, &c.History)
-	case codec.MethodPresence, codec.MethodPresenceStats, codec.MethodRPC:
+	case codec.MethodPresence:
+		return s.presence(c.ID, &c.Presence)
+	case codec.MethodPresenceStats:
+		return s.presenceStats(c.ID, &c.PresenceStats)
+	case codec.MethodRPC:
 		return codec.ErrorNotAvailable
 	case codec.MethodSend:
 		return codec.DisconnectNotAvailable
@@ -309,15 +313,29 @@ func (s *Session) Closed() { s.leave() }
 
 // leave gives back all that the session holds. After a panic on the way, Closed does the rest.
 func (s *Session) leave() {
+	s.giveBack(closed)
+	for s.subs != nil {
+		s.drop(s.subs)
+	}
+	s.extra = nil
+}
+
+// takeBack undoes a connect that failed on its way. The command is answered with an error then.
+func (s *Session) takeBack() {
+	for s.subs != nil {
+		s.drop(s.subs)
+	}
+	s.giveBack(fresh)
+	s.user, s.extra = "", nil
+}
+
+// giveBack gives back what makes a session a connected one.
+func (s *Session) giveBack(next state) {
 	was := s.state
-	s.state = closed
+	s.state = next
 	if was == connected {
 		s.node.clients.Add(-1)
 		s.node.Metrics.Left(s.handle.Loop(), s.class)
 		s.node.Users.Release(s.user, s.handle)
-	}
-	s.extra = nil // nothing in it needs to be taken apart
-	for s.subs != nil {
-		s.drop(s.subs)
 	}
 }

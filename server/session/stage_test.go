@@ -327,7 +327,7 @@ func (st *stage) open(words []string) {
 
 // say sends a message. A Protobuf client's words are written as JSON too.
 func (a *actor) say(text string) {
-	text = tokenPattern.ReplaceAllStringFunc(text, a.st.token)
+	text = tokenPattern.ReplaceAllStringFunc(text, func(quoted string) string { return a.st.token(strings.TrimSuffix(quoted, `"`)) + `"` })
 	msg := []byte(strings.ReplaceAll(text, `\n`, "\n"))
 	if digits, ok := strings.CutPrefix(text, "hex:"); ok {
 		var err error
@@ -342,7 +342,7 @@ func (a *actor) say(text string) {
 	}
 }
 
-var tokenPattern = regexp.MustCompile(`\{\{token .*?\}\}+`)
+var tokenPattern = regexp.MustCompile(`\{\{token .*?\}\}+"`)
 
 func (st *stage) token(pattern string) string {
 	words := strings.Fields(pattern[2 : len(pattern)-2])[1:]

@@ -1,17 +1,12 @@
 package session
 
 import (
-	"context"
-	"errors"
-
 	"stentor/codec"
-	"stentor/engine"
 	"stentor/server/hub"
 	"stentor/server/policy"
 )
 
-// subscribe adds a channel (spec: client-protocol, sections 7 and 8). With a local engine all of it is one turn of the loop: the
-// subscription listens first and reads history then, so that nothing falls between the two.
+// subscribe adds a channel (spec: client-protocol, section 7).
 func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 	if err := s.policy().Precheck(req); err != nil {
 		return err
@@ -22,70 +17,52 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 	if s.count() >= s.node.Settings.ChannelLimit {
 		return codec.ErrorLimitExceeded
 	}
-	now := s.node.Now()
-	permit, err := s.policy().Subscribe(s.client(), req, now)
+	permit, err := s.policy().Subscribe(s.client(), req, s.node.Now())
 	if err != nil {
 		return err
 	}
-	result := codec.SubscribeResult{Data: permit.Data}
-	sub := s.listen(req.Channel)
-	if permit.Positioned {
-		if err := s.position(sub, req, permit, &result); err != nil {
-			s.drop(sub)
-			return err
-		}
-	}
-	if permit.ExpireAt > 0 {
-		result.Expires, result.TTL = true, s.ttl(permit.ExpireAt)
-		s.expireSub(sub, permit.ExpireAt)
-	}
-	if len(permit.Info) > 0 {
-		s.more().set(sub).info = permit.Info
+	var result codec.SubscribeResult
+	sub, err := s.enter(req.Channel, &permit, 0, &result)
+	if err != nil {
+		return err
 	}
 	s.reply(codec.MethodSubscribe, &codec.Reply{ID: id, Subscribe: &result})
+	s.announce(sub, &permit)
 	return nil
 }
 
 // client is what the policy knows of the session.
 func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID: s.id} }
 
-// position gives sub its place in the channel's stream and, if the client asks for it, what it missed (spec: client-protocol,
-// section 8, stream mode).
-func (s *Session) position(sub *hub.Subscription, req *codec.SubscribeRequest, permit policy.Subscription, result *codec.SubscribeResult) error {
-	recovering := req.Recover && permit.Recoverable
-	filter := engine.HistoryFilter{MetaTTL: permit.Options.HistoryMetaTTL}
-	if recovering {
-		filter.Since = &codec.StreamPosition{Offset: req.Offset, Epoch: req.Epoch}
-		filter.Limit = s.node.Settings.RecoveryLimit
+// enter makes the session a member of a channel, with all that goes with it but the join, which has to wait until the client knows
+// of its membership. It fills in result. After an error nothing is left.
+//
+// With a local engine all of it is one turn of the loop: the subscription listens first and reads history then, so that nothing
+// falls between the two.
+func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, result *codec.SubscribeResult) (*hub.Subscription, error) {
+	sub := s.listen(name, hub.Options{JoinLeave: permit.PushJoinLeave})
+	sub.Own = own
+	if len(permit.Info) > 0 {
+		s.more().set(sub).info = permit.Info
 	}
-	missed, top, err := s.node.Broker.History(context.Background(), sub.Name(), filter)
-	if err != nil && !errors.Is(err, engine.ErrEpoch) {
-		s.node.Log.Error("history could not be read", "channel", sub.Name(), "error", err)
-		return codec.DisconnectServerError
-	}
-	result.Positioned, result.Recoverable = true, permit.Recoverable
-	result.Offset, result.Epoch = top.Offset, top.Epoch
-	if recovering {
-		result.WasRecovering = true
-		result.Recovered = err == nil && complete(missed, req.Offset, top.Offset)
-		if !result.Recovered && req.Flag&codec.SubscribeRejectUnrecoverable != 0 {
-			return codec.ErrorUnrecoverablePosition
+	if permit.Positioned {
+		if err := s.position(sub, permit, result); err != nil {
+			s.drop(sub)
+			return nil, err
 		}
-		if result.Recovered && len(missed) > 0 {
-			result.Publications, result.Offset = missed, req.Offset
+	}
+	if permit.Presence {
+		if err := s.appear(sub); err != nil {
+			s.drop(sub)
+			return nil, err
 		}
-		s.node.Metrics.Recover(s.handle.Loop(), result.Recovered, len(missed) > 0)
 	}
-	s.node.Table.Position(sub, top)
-	return nil
-}
-
-// complete tells whether missed is all that came after offset, up to top.
-func complete(missed []*codec.Publication, offset, top uint64) bool {
-	if len(missed) == 0 {
-		return offset == top
+	if permit.ExpireAt > 0 {
+		result.Expires, result.TTL = true, s.ttl(permit.ExpireAt)
+		s.expireSub(sub, permit.ExpireAt)
 	}
-	return missed[0].Offset == offset+1 && missed[len(missed)-1].Offset == top
+	result.Data = permit.Data
+	return sub, nil
 }
 
 // unsubscribe removes a channel. It never fails, also for channels that the session is not subscribed to.

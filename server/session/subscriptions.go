@@ -13,6 +13,9 @@ type extra struct {
 	terms []terms                      // of subscriptions that have some
 	index map[string]*hub.Subscription // by channel, once there are many
 	held  *held                        // while work is under way off the loop
+
+	tokenChannels []string // server-side subscriptions that the token named
+	place         uint64   // among the user's sessions, where only the newest may stay
 }
 
 // terms are what few subscriptions have.
@@ -61,13 +64,13 @@ func (s *Session) count() (n int) {
 }
 
 // listen adds a subscription to the session and its channel.
-func (s *Session) listen(channel string) *hub.Subscription {
+func (s *Session) listen(channel string, o hub.Options) *hub.Subscription {
 	sub := &s.first
 	if s.firstUsed {
 		sub = new(hub.Subscription)
 	}
 	s.firstUsed = true // for good: what still points to it must not meet another subscription there
-	s.node.Table.Subscribe(sub, s.loop(), channel, s.form, s, hub.Options{})
+	s.node.Table.Subscribe(sub, s.loop(), channel, s.form, s, o)
 	sub.Next, s.subs = s.subs, sub
 	s.node.Metrics.Subscribed(s.handle.Loop(), s.class)
 	s.indexAdded(sub)
@@ -96,6 +99,7 @@ func (s *Session) drop(sub *hub.Subscription) {
 		at = &(*at).Next
 	}
 	*at, sub.Next = sub.Next, nil
+	s.disappear(sub)
 	if s.extra != nil {
 		delete(s.extra.index, sub.Name())
 		if s.subs == nil {
@@ -114,12 +118,20 @@ func (s *Session) dropTelling(sub *hub.Subscription, why codec.Unsubscribe) {
 	s.push(metrics.FramePushUnsubscribe, &codec.Push{Channel: sub.Name(), Unsubscribe: &why})
 }
 
-// of finds the terms of sub, or nil.
+// of finds the terms of sub, or nil. It looks at the newest first: a session that ends drops its subscriptions in that order.
 func (e *extra) of(sub *hub.Subscription) *terms {
-	for i := range e.terms {
+	for i := len(e.terms) - 1; i >= 0; i-- {
 		if e.terms[i].sub == sub {
 			return &e.terms[i]
 		}
+	}
+	return nil
+}
+
+// infoOf is the channel info of sub, or nil.
+func (e *extra) infoOf(sub *hub.Subscription) []byte {
+	if t := e.of(sub); t != nil {
+		return t.info
 	}
 	return nil
 }

@@ -1,0 +1,106 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/server/hub"
+	"stentor/server/policy"
+)
+
+// position gives sub its place in the channel's stream and, if the client asks for it, what it missed (spec: client-protocol,
+// section 8).
+func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) error {
+	r := recovery{from: permit.From, cache: permit.Cache}
+	if err := r.read(s, sub.Name(), permit); err != nil {
+		s.node.Log.Error("history could not be read", "channel", sub.Name(), "error", err)
+		return codec.DisconnectServerError
+	}
+	result.Positioned, result.Recoverable = true, permit.Recoverable
+	result.Offset, result.Epoch = r.top.Offset, r.top.Epoch
+	if r.from.Recover {
+		if !r.recovered && r.from.Strict {
+			return codec.ErrorUnrecoverablePosition
+		}
+		result.WasRecovering, result.Recovered = true, r.recovered
+		if len(r.missed) > 0 {
+			result.Offset = r.offset()
+		}
+		result.Publications = r.missed
+		s.node.Metrics.Recover(s.handle.Loop(), r.recovered, len(r.missed) > 0)
+	}
+	s.node.Table.Position(sub, r.top)
+	return nil
+}
+
+// recovery is what a client that comes back gets.
+type recovery struct {
+	from  policy.Place
+	cache bool
+
+	top       codec.StreamPosition
+	missed    []*codec.Publication
+	recovered bool
+}
+
+// read finds out where the stream stands and what of it is missing.
+func (r *recovery) read(s *Session, channel string, permit *policy.Subscription) error {
+	ask := engine.HistoryFilter{MetaTTL: permit.Options.HistoryMetaTTL}
+	switch {
+	case !r.from.Recover:
+	case r.cache:
+		ask.Reverse, ask.Limit = true, 1
+	default:
+		ask.Since, ask.Limit = &codec.StreamPosition{Offset: r.from.Offset, Epoch: r.from.Epoch}, s.node.Settings.RecoveryLimit
+	}
+	pubs, top, err := s.node.Broker.History(context.Background(), channel, ask)
+	otherEpoch := errors.Is(err, engine.ErrEpoch)
+	if err != nil && !otherEpoch {
+		return err
+	}
+	r.top = top
+	switch {
+	case !r.from.Recover || otherEpoch:
+	case r.cache:
+		r.latest(pubs)
+	default:
+		r.stream(pubs)
+	}
+	return nil
+}
+
+// stream recovers all that was missed, or nothing.
+func (r *recovery) stream(pubs []*codec.Publication) {
+	if r.recovered = complete(pubs, r.from.Offset, r.top.Offset); r.recovered {
+		r.missed = pubs
+	}
+}
+
+// complete tells whether pubs is all that came after offset, up to top.
+func complete(pubs []*codec.Publication, offset, top uint64) bool {
+	if len(pubs) == 0 {
+		return offset == top
+	}
+	return pubs[0].Offset == offset+1 && pubs[len(pubs)-1].Offset == top
+}
+
+// latest recovers the newest publication, unless the client has it. pubs are the newest first.
+func (r *recovery) latest(pubs []*codec.Publication) {
+	if r.from.Offset > 0 && r.from.StreamPosition == r.top {
+		r.recovered = true
+		return
+	}
+	if len(pubs) > 0 {
+		r.missed, r.recovered = pubs[:1], true
+	}
+}
+
+// offset is the result's: before the first missed publication of a stream, so that the client advances through them.
+func (r *recovery) offset() uint64 {
+	if r.cache {
+		return r.top.Offset
+	}
+	return r.from.Offset
+}
