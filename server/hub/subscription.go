@@ -42,8 +42,8 @@ type Own uint8
 type flags uint8
 
 const (
-	protobuf   flags = 1 << iota // the form; as a variant it is the form, too
-	joinLeave                    // joins and leaves are sent; as a variant it is withJoins
+	protobuf  flags = 1 << iota // the form; as a variant it is the form, too
+	joinLeave                   // joins and leaves are sent; as a variant it is withJoins
 	positioned
 	failed // Fail was called, or it was removed: nothing more is sent
 )

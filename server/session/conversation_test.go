@@ -7,20 +7,26 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stentor/codec"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata/*.txt")
 
-// TestConversations plays every file of testdata. A line is one or more of these, with " && " between those that happen before
-// the loop turns again:
+// TestConversations plays every file of testdata twice, once with JSON clients and once with Protobuf clients: the answers must
+// be the same. They are shown as JSON, a payload that is none in quotes, and what a client sends is written as JSON too; only what
+// is no command goes to the server as it stands. A client whose form matters says which it has when it opens.
+//
+// A line is one or more of these, with " && " between those that happen before the loop turns again:
 //
 //	# …                     a comment
 //	config …                options, JSON; only before the first client
-//	open NAME [WORDS]       a client's pipe opens. "protobuf" is its form; with "pongs" it answers pings by itself and keeps quiet
-//	                        about them; "user=U" is what the trusted HTTP header says
-//	NAME> COMMANDS          the client sends a message, raw; \n parts commands, and hex:… is taken as bytes
+//	open NAME [WORDS]       a client's pipe opens. "json" or "protobuf" is its form; with "pongs" it answers pings by itself and
+//	                        keeps quiet about them; "user=U" is what the trusted HTTP header says
+//	NAME> COMMANDS          the client sends a message; \n parts commands, and hex:… is taken as bytes
 //	NAME close              the pipe goes
 //	api publish CHANNEL DATA
+//	api history_remove CHANNEL
 //	api disconnect USER CODE REASON
 //	api unsubscribe USER CHANNEL        "*" is every channel
 //	api shutdown            the node sends everybody away
@@ -40,28 +46,31 @@ func TestConversations(t *testing.T) {
 		t.Fatalf("no conversations: %v", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+		for f := range codec.Form(codec.NumForms) {
+			t.Run(fmt.Sprintf("%s/%v", strings.TrimSuffix(filepath.Base(file), ".txt"), f), func(t *testing.T) {
+				want, err := os.ReadFile(file)
+				if err != nil {
 					t.Fatal(err)
 				}
-				return
-			}
-			if got != string(want) {
-				t.Errorf("%s differs; this is what happened:\n%s", file, got)
-			}
-		})
+				got := play(t, string(want), f)
+				if *update && f == codec.JSON {
+					if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+					return
+				}
+				if got != string(want) {
+					t.Errorf("%s differs; this is what happened:\n%s", file, got)
+				}
+			})
+		}
 	}
 }
 
-// play runs the inputs of a conversation and returns it with the answers that came.
-func play(t *testing.T, script string) string {
+// play runs the inputs of a conversation, with clients of form f, and returns it with the answers that came.
+func play(t *testing.T, script string, f codec.Form) string {
 	st := newStage(t)
+	st.form = f
 	var out strings.Builder
 	for line := range strings.Lines(script) {
 		line = strings.TrimSuffix(line, "\n")

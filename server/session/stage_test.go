@@ -1,9 +1,9 @@
 package session
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ import (
 type stage struct {
 	t      testing.TB
 	loops  int
+	form   codec.Form // of clients that do not say theirs
 	node   *Node
 	engine *moody
 	now    loop.Time
@@ -110,6 +112,13 @@ func (st *stage) start(options string) {
 		Now:      func() time.Time { return st.wall },
 	}
 	st.node.Start(rules)
+	for i := range st.node.workers { // ids in the order of connects, so that lists by id have an order
+		w := &st.node.workers[i]
+		for n := range uint64(128) {
+			w.random = binary.BigEndian.AppendUint64(w.random, n<<8|uint64(i))
+			w.random = append(w.random, "------+-"...)
+		}
+	}
 }
 
 func (st *stage) do(line string) {
@@ -209,26 +218,59 @@ func (st *stage) wait(d time.Duration) {
 	}
 }
 
+// apiWords are what the server API can be told; what gets the rest of the line.
+var apiWords = map[string]func(st *stage, rest string){
+	"publish":        (*stage).apiPublish,
+	"history_remove": (*stage).apiHistoryRemove,
+	"disconnect":     (*stage).apiDisconnect,
+	"unsubscribe":    (*stage).apiUnsubscribe,
+	"shutdown":       (*stage).apiShutdown,
+}
+
 func (st *stage) api(line string) {
-	args := append(strings.SplitN(line, " ", 4), "", "", "")
-	switch args[0] {
-	case "publish":
-		_, data, _ := strings.Cut(line, args[1]+" ")
-		st.publish(args[1], strings.ReplaceAll(data, `\n`, "\n"))
-	case "disconnect":
-		var code uint32
-		fmt.Sscan(args[2], &code)
-		to := st.target(args[1])
-		st.orderUser(to.User, Disconnect{Target: to, Disconnect: codec.Disconnect{Code: code, Reason: args[3]}})
-	case "unsubscribe":
-		to := st.target(args[1])
-		st.orderUser(to.User, Unsubscribe{Target: to, Channel: strings.Trim(args[2], "*"), Unsubscribe: codec.UnsubscribeServer})
-	case "shutdown":
-		for _, name := range st.order {
-			st.node.Loops[0].Order(st.actors[name].handle, codec.DisconnectShutdown)
-		}
-	default:
+	word, rest, _ := strings.Cut(line, " ")
+	do := apiWords[word]
+	if do == nil {
 		st.t.Fatalf("what does this line mean? api %s", line)
+	}
+	do(st, rest)
+}
+
+// apiPublish takes CHANNEL DATA.
+func (st *stage) apiPublish(rest string) {
+	channel, data, _ := strings.Cut(rest, " ")
+	st.publish(channel, strings.ReplaceAll(data, `\n`, "\n"))
+}
+
+// apiHistoryRemove takes CHANNEL.
+func (st *stage) apiHistoryRemove(channel string) {
+	if err := st.node.Broker.RemoveHistory(context.Background(), channel); err != nil {
+		st.t.Fatal(err)
+	}
+}
+
+// apiDisconnect takes USER CODE REASON.
+func (st *stage) apiDisconnect(rest string) {
+	args := append(strings.SplitN(rest, " ", 3), "", "")
+	code, err := strconv.ParseUint(args[1], 10, 32)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	to := st.target(args[0])
+	st.orderUser(to.User, Disconnect{Target: to, Disconnect: codec.Disconnect{Code: uint32(code), Reason: args[2]}})
+}
+
+// apiUnsubscribe takes USER CHANNEL.
+func (st *stage) apiUnsubscribe(rest string) {
+	user, channel, _ := strings.Cut(rest, " ")
+	to := st.target(user)
+	st.orderUser(to.User, Unsubscribe{Target: to, Channel: strings.Trim(channel, "*"), Unsubscribe: codec.UnsubscribeServer})
+}
+
+// apiShutdown takes nothing.
+func (st *stage) apiShutdown(string) {
+	for _, name := range st.order {
+		st.node.Loops[0].Order(st.actors[name].handle, codec.DisconnectShutdown)
 	}
 }
 
@@ -306,16 +348,20 @@ type actor struct {
 }
 
 func (st *stage) open(words []string) {
-	a := &actor{st: st, name: words[0]}
+	a := &actor{st: st, name: words[0], form: st.form}
 	user := ""
 	for _, word := range words[1:] {
 		switch header, ok := strings.CutPrefix(word, "user="); {
 		case ok:
 			user = header
+		case word == "json":
+			a.form = codec.JSON
 		case word == "protobuf":
 			a.form = codec.Protobuf
 		case word == "pongs":
 			a.pongs = true
+		default:
+			st.t.Fatalf("what does this word mean? open %s", strings.Join(words, " "))
 		}
 	}
 	l := st.node.Loops[0]
@@ -325,7 +371,7 @@ func (st *stage) open(words []string) {
 	st.order = append(st.order, a.name)
 }
 
-// say sends a message. A Protobuf client's words are written as JSON too.
+// say sends a message. A Protobuf client's commands are written as JSON too; what is no command is sent as it is.
 func (a *actor) say(text string) {
 	text = tokenPattern.ReplaceAllStringFunc(text, func(quoted string) string { return a.st.token(strings.TrimSuffix(quoted, `"`)) + `"` })
 	msg := []byte(strings.ReplaceAll(text, `\n`, "\n"))
@@ -371,7 +417,7 @@ func (a *actor) translate(msg []byte) (out []byte) {
 		var c codec.Command
 		rest, err := codec.DecodeCommand(codec.JSON, msg, &c)
 		if err != nil {
-			a.st.t.Fatal(err)
+			return append(out, msg...)
 		}
 		if out, err = codec.AppendCommand(out, codec.Protobuf, &c); err != nil {
 			a.st.t.Fatal(err)
@@ -389,31 +435,37 @@ func (a *actor) gone() {
 
 // Send remembers the messages of a frame, as JSON.
 func (a *actor) Send(f *codec.Frame) bool {
-	messages := f.Messages()
-	if a.form == codec.JSON {
-		for line := range bytes.Lines(messages) {
-			if a.pongs && string(line) == "{}\n" {
-				a.owes = true
-				continue
-			}
-			a.heard = append(a.heard, a.name+"< "+strings.TrimSuffix(string(line), "\n"))
+	for _, line := range a.lines(f) {
+		if a.pongs && line == "{}" {
+			a.owes = true
+			continue
 		}
-		return true
+		a.heard = append(a.heard, a.name+"< "+line)
 	}
-	for len(messages) > 0 {
+	return true
+}
+
+// lines are the messages of a frame in the JSON form.
+func (a *actor) lines(f *codec.Frame) (lines []string) {
+	if f.Form() == codec.JSON {
+		return strings.Split(strings.TrimSuffix(string(f.Messages()), "\n"), "\n")
+	}
+	for rest := f.Messages(); len(rest) > 0; {
 		var r codec.Reply
-		rest, err := codec.DecodeReply(codec.Protobuf, messages, &r)
-		if err != nil {
+		var err error
+		if rest, err = codec.DecodeReply(codec.Protobuf, rest, &r); err != nil {
 			a.st.t.Fatal(err)
+		}
+		if r.Push != nil && r.Push.Pub != nil && !json.Valid(r.Push.Pub.Data) {
+			r.Push.Pub.Data, _ = json.Marshal(string(r.Push.Pub.Data)) // strings cannot fail
 		}
 		line, err := codec.AppendReply(nil, codec.JSON, &r)
 		if err != nil {
 			a.st.t.Fatal(err)
 		}
-		a.heard = append(a.heard, a.name+"< "+strings.TrimSuffix(string(line), "\n"))
-		messages = rest
+		lines = append(lines, strings.TrimSuffix(string(line), "\n"))
 	}
-	return true
+	return lines
 }
 
 // Close remembers why the server ended the pipe.

@@ -1,0 +1,360 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"stentor/codec"
+	"stentor/reactor/loop"
+)
+
+// lane is a loop with its driver: it reads what its pipes bring, then turns the loop, unless it lags.
+type lane struct {
+	crowd    *crowd
+	loop     *loop.Loop
+	readable []*pipe
+	lags     bool
+	spender  *spender
+}
+
+func newLane(c *crowd, l *loop.Loop) *lane {
+	x := &lane{crowd: c, loop: l, spender: new(spender)}
+	l.Ready(x.spender)
+	return x
+}
+
+// spender is a task that takes its turn with the channels and leaves them as many visits of the loop's budget as it is told.
+type spender struct {
+	keep int
+	went bool // in this turn of the loop
+}
+
+func (s *spender) Turn(b *loop.Budget) bool {
+	if s.went {
+		s.keep = 0
+	}
+	s.went = true
+	b.Spend(b.Left() - s.keep)
+	return true
+}
+
+// turn is one pass of the lane. A budget that ends early leaves a walk open.
+func (x *lane) turn() {
+	if x.lags {
+		return
+	}
+	c := x.crowd
+	readable := x.readable
+	x.readable = nil
+	for _, p := range readable {
+		if c.calm || !c.one(6) {
+			p.receive()
+		} else {
+			x.readable = append(x.readable, p)
+		}
+	}
+	x.spender.keep, x.spender.went = loop.TurnVisitsMax, false
+	if !c.calm && c.one(3) {
+		x.spender.keep = 1 + c.rnd.IntN(200)
+	}
+	x.loop.Turn(c.now)
+}
+
+// pipe is one connection: what is under way in both directions, and what the server knows of its end.
+type pipe struct {
+	crowd   *crowd
+	fan     *fan
+	lane    *lane
+	handle  loop.Handle
+	session *Session
+
+	up       []sent // messages on their way to the server
+	readying bool   // the lane knows
+	down     []parcel
+	waiting  int // bytes in down, or that nobody will read any more
+	limit    int // of waiting
+	noted    bool
+
+	asked   []*ask // not answered yet, oldest first
+	lastID  uint32
+	opened  loop.Time
+	refused bool      // connect was answered with an error
+	client  string    // the id that connect told
+	endAt   time.Time // of the connection, by its token; zero is never
+	pingAt  loop.Time // of the ping that the server waits for, 0 if none
+
+	cut  bool // by the network; the server does not know yet
+	over bool // by the server
+	end  codec.Disconnect
+	gone bool // and the session knows
+}
+
+// sent is a message of the client.
+type sent struct {
+	bytes []byte
+	pong  bool
+}
+
+// parcel is one frame on its way to the client. Replies of shared frames are shared.
+type parcel struct {
+	replies []codec.Reply
+	bytes   int
+}
+
+// ask is a command that waits for its reply.
+type ask struct {
+	id     uint32
+	method codec.Method
+	sub    *sub // of subscribe, unsubscribe, sub_refresh, and of a publish if there is one
+	life   int  // of sub when it was asked
+	post   int  // of publish
+	end    time.Time
+
+	// Of subscribe: what is asked for, and what was there when it was answered.
+	recover bool
+	from    codec.StreamPosition
+	reject  bool
+	begin   int // publications in the stream's log
+	judged  bool
+}
+
+// late reports that the command's token has expired.
+func (a *ask) late(wall time.Time) bool { return !a.end.IsZero() && !wall.Before(a.end) }
+
+// openPipe connects f to a random lane.
+func (c *crowd) openPipe(f *fan) *pipe {
+	p := &pipe{crowd: c, fan: f, lane: c.lanes[c.rnd.IntN(len(c.lanes))], limit: 20_000, opened: c.now}
+	if f.slow {
+		p.limit = 1000 + c.rnd.IntN(4000)
+	}
+	p.handle = p.lane.loop.Add(p)
+	p.lane.loop.SetNow(c.now)
+	p.session = New(c.node, p, p.handle, f.form, f.headerUser())
+	return p
+}
+
+// ask sends commands in one message, each with the next id.
+func (p *pipe) ask(commands ...codec.Command) {
+	s := sent{pong: commands[0].Method == codec.MethodNone}
+	for i := range commands {
+		var err error
+		if s.bytes, err = codec.AppendCommand(s.bytes, p.fan.form, &commands[i]); err != nil {
+			p.crowd.fault("%v", err)
+		}
+	}
+	p.up = append(p.up, s)
+	if !p.readying {
+		p.readying = true
+		p.lane.readable = append(p.lane.readable, p)
+	}
+}
+
+// await notes that a command will be answered and gives it its id.
+func (p *pipe) await(a ask) uint32 {
+	p.lastID++
+	a.id = p.lastID
+	p.asked = append(p.asked, &a)
+	return a.id
+}
+
+func (p *pipe) find(id uint32) *ask {
+	i := slices.IndexFunc(p.asked, func(a *ask) bool { return a.id == id })
+	if i < 0 {
+		p.crowd.fault("%v: an answer to command %d, which was not asked or has been answered", p.fan, id)
+	}
+	return p.asked[i]
+}
+
+func (p *pipe) forget(a *ask) {
+	p.asked = slices.DeleteFunc(p.asked, func(x *ask) bool { return x == a })
+}
+
+// receive brings the server what the client has sent.
+func (p *pipe) receive() {
+	p.readying = false
+	up := p.up
+	p.up = nil
+	for _, m := range up {
+		if p.over || p.gone {
+			return
+		}
+		if m.pong {
+			p.pingAt = 0
+		}
+		fresh := p.session.state == fresh
+		p.lane.loop.SetNow(p.crowd.now)
+		p.session.Receive(m.bytes)
+		if fresh && p.session.state == connected {
+			p.settlePing()
+		}
+		for i := range m.bytes {
+			m.bytes[i] = 0xff // as a read buffer is used again
+		}
+	}
+}
+
+// settlePing puts the first ping where the seed wants it.
+func (p *pipe) settlePing() {
+	every := int64(p.crowd.node.Settings.PingInterval)
+	p.session.beat = p.crowd.now.After(time.Duration(every/2 + p.crowd.rnd.Int64N(every/2)))
+	p.session.arm()
+}
+
+// Send takes a frame for the client, who will read it later, or never if the network has been cut.
+func (p *pipe) Send(f *codec.Frame) bool {
+	if p.over || p.gone {
+		p.crowd.fault("%v: a frame after the end of the pipe", p.fan)
+	}
+	n := len(f.Messages())
+	if p.waiting+n > p.limit {
+		p.stop(codec.DisconnectSlow)
+		return false
+	}
+	p.waiting += n
+	replies := p.crowd.decode(f)
+	for i := range replies {
+		p.judge(&replies[i])
+	}
+	if !p.cut {
+		p.down = append(p.down, parcel{replies, n})
+		p.note()
+	}
+	return true
+}
+
+// decode reads a frame once, however many get it.
+func (c *crowd) decode(f *codec.Frame) []codec.Reply {
+	replies := c.decoded[f]
+	if replies != nil {
+		return replies
+	}
+	for rest := f.Messages(); len(rest) > 0; {
+		var r codec.Reply
+		var err error
+		if rest, err = codec.DecodeReply(f.Form(), rest, &r); err != nil {
+			c.fault("%v", err)
+		}
+		replies = append(replies, r)
+	}
+	c.decoded[f] = replies
+	return replies
+}
+
+// judge looks at a reply at the moment of its making, when the streams are as the server found them.
+func (p *pipe) judge(r *codec.Reply) {
+	switch {
+	case r.Subscribe != nil:
+		a := p.find(r.ID)
+		a.sub.stream.judge(a, r.Subscribe)
+	case r.Error != nil:
+		switch a := p.find(r.ID); {
+		case a.method == codec.MethodConnect:
+			p.refused = true
+		case r.Error.Code == codec.ErrorUnrecoverablePosition.Code:
+			a.sub.stream.judgeRefusal(a)
+		}
+	case r.ID == 0 && r.Push == nil:
+		p.pingAt = p.crowd.now
+	}
+}
+
+// Close ends the pipe for a reason that must be one.
+func (p *pipe) Close(d codec.Disconnect) {
+	if p.over || p.gone {
+		p.crowd.fault("%v: Close after the end of the pipe", p.fan)
+	}
+	c := p.crowd
+	switch d.Code {
+	case codec.DisconnectExpired.Code:
+		late := slices.ContainsFunc(p.asked, func(a *ask) bool { return a.method == codec.MethodRefresh && a.late(c.wall) })
+		if !late && (p.endAt.IsZero() || c.wall.Before(p.endAt.Add(expiryGrace-expirySlack))) {
+			c.fault("%v: expired at %v, which should be at %v", p.fan, c.wall, p.endAt.Add(expiryGrace))
+		}
+	case codec.DisconnectNoPong.Code:
+		if p.pingAt == 0 || c.now < p.pingAt.After(c.node.Settings.PongTimeout) {
+			c.fault("%v: closed for a pong of the ping at tick %d", p.fan, p.pingAt)
+		}
+	case codec.DisconnectStale.Code:
+		if p.client != "" || c.now < p.opened.After(c.node.Settings.StaleCloseDelay) {
+			c.fault("%v: closed as stale", p.fan)
+		}
+	case codec.DisconnectConnectionClosed.Code:
+		if !p.refused {
+			c.fault("%v: closed without a reason", p.fan)
+		}
+	case 3011, 3503, 4000, 4501: // of orders
+	default:
+		c.fault("%v: closed with %v", p.fan, d)
+	}
+	p.stop(d)
+}
+
+// What options say of the grace after an expiry, and how exact seconds are.
+const (
+	expiryGrace = 3 * time.Second
+	expirySlack = 1100 * time.Millisecond
+)
+
+// stop is the end of what the server has to say. The client still reads what was queued.
+func (p *pipe) stop(d codec.Disconnect) {
+	p.over, p.end = true, d
+	if p.cut {
+		return
+	}
+	p.note()
+}
+
+// note puts the pipe on the list of those with something to read.
+func (p *pipe) note() {
+	if p.noted || p.cut || len(p.down) == 0 && !p.over {
+		return
+	}
+	p.noted = true
+	p.crowd.inbox = append(p.crowd.inbox, p)
+}
+
+// read gives the client n frames, and the end of the pipe behind the last one.
+func (p *pipe) read(n int) {
+	for n = min(n, len(p.down)); n > 0 && !p.cut; n-- {
+		next := p.down[0]
+		p.down[0], p.down = parcel{}, p.down[1:]
+		p.waiting -= next.bytes
+		for i := range next.replies {
+			p.fan.hear(p, &next.replies[i])
+		}
+	}
+	if p.over && len(p.down) == 0 && !p.cut {
+		p.cut = true
+		p.finish()
+		p.fan.ended(p.end)
+	}
+}
+
+// drop is a cut of the network: what is under way is lost, and the server learns of it some time later.
+func (p *pipe) drop() {
+	p.cut, p.down, p.up = true, nil, nil
+	p.crowd.cuts = append(p.crowd.cuts, p)
+}
+
+// finish is the server learning that the pipe has ended.
+func (p *pipe) finish() {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	p.lane.loop.Remove(p.handle)
+	p.session.Closed()
+}
+
+// Arm implements Conn.
+func (p *pipe) Arm(at loop.Time) { p.lane.loop.Arm(p.handle, at) }
+
+// Expire implements loop.Resident.
+func (p *pipe) Expire(now loop.Time) {
+	if !p.over {
+		p.session.Expire(now)
+	}
+}
+
+// Order implements loop.Resident.
+func (p *pipe) Order(what any) { p.session.Order(what) }
