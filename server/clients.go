@@ -23,6 +23,24 @@ func (c clients) Unsubscribe(to api.Target, channel string, why codec.Unsubscrib
 	c.order(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why})
 }
 
+// Subscribe adds a channel to sessions.
+func (c clients) Subscribe(to api.Target, order api.Subscribe) {
+	c.order(to, session.Subscribe{
+		Target:       target(to),
+		Channel:      order.Channel,
+		Info:         order.Info,
+		Data:         order.Data,
+		ExpireAt:     order.ExpireAt,
+		RecoverSince: order.RecoverSince,
+		Override:     order.Override,
+	})
+}
+
+// Refresh lets sessions expire at another time, or now.
+func (c clients) Refresh(to api.Target, order api.Refresh) {
+	c.order(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info})
+}
+
 func target(t api.Target) session.Target {
 	return session.Target{User: t.User, Client: t.Client, Whitelist: t.Whitelist}
 }

@@ -19,6 +19,7 @@ func (s *Server) apiHandler() http.Handler {
 	s.api = api.New(api.Config{
 		Protocol: "http",
 		Broker:   s.engines.Broker,
+		Presence: s.engines.Presence,
 		Clients:  clients{s.node},
 		Node:     s,
 		Metrics:  s.metrics,

@@ -9,16 +9,28 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/server/auth"
 	"stentor/server/channel"
 	"stentor/server/metrics"
 )
 
-// Broker is where publications go.
+// Broker is where publications go, and where they are kept.
 type Broker interface {
 	// Publish owns p after the call. engine.ErrOverloaded means that nothing happened.
 	Publish(ctx context.Context, channel string, p *codec.Publication, o engine.PublishOptions) (engine.PublishResult, error)
+	// History reads what a channel keeps, and its position. A Since of another epoch is engine.ErrEpoch.
+	History(ctx context.Context, channel string, f engine.HistoryFilter) ([]*codec.Publication, codec.StreamPosition, error)
+	// RemoveHistory drops what a channel keeps, but for its position.
+	RemoveHistory(ctx context.Context, channel string) error
 	// Local reports that Publish never waits, so that it is not worth a goroutine.
 	Local() bool
+}
+
+// Presence knows who is in a channel.
+type Presence interface {
+	// Presence is who is there, by client id.
+	Presence(ctx context.Context, channel string) (map[string]*codec.ClientInfo, error)
+	PresenceStats(ctx context.Context, channel string) (engine.PresenceStats, error)
 }
 
 // Target says which sessions an order is for: those of a user, narrowed by what else is set. A user "" is the anonymous one. An
@@ -35,6 +47,26 @@ type Clients interface {
 	Disconnect(to Target, why codec.Disconnect)
 	// Unsubscribe ends the subscriptions to channel, or all of them when it is empty.
 	Unsubscribe(to Target, channel string, why codec.Unsubscribe)
+	Subscribe(to Target, order Subscribe)
+	Refresh(to Target, order Refresh)
+}
+
+// Subscribe is what sessions are to be subscribed to.
+type Subscribe struct {
+	Channel  string
+	Info     []byte // of the client in this channel; nil is none
+	Data     []byte // for the client's subscribe push; nil is none
+	ExpireAt int64  // unix seconds at which the subscription expires; 0 is never
+	// RecoverSince is where to recover from; nil is nowhere.
+	RecoverSince *codec.StreamPosition
+	Override     auth.Override
+}
+
+// Refresh is how sessions are to go on.
+type Refresh struct {
+	Expired  bool   // they end
+	ExpireAt int64  // unix seconds at which they expire; 0 is never
+	Info     []byte // of the connection from now on; nil leaves it
 }
 
 // Node knows what goes on.
@@ -50,6 +82,7 @@ type Config struct {
 	// Protocol names the mouth in metrics: "http", "grpc".
 	Protocol string
 	Broker   Broker
+	Presence Presence
 	Clients  Clients
 	Node     Node
 	Metrics  *metrics.Metrics
@@ -67,6 +100,7 @@ type API struct {
 	helpers chan struct{} // one place for each goroutine that helps
 
 	publicationBytesMax int
+	responseBytesMax    int // ResponseBytesMax; less in tests
 }
 
 // New makes an API over what cfg names. All fields but QueueBytesMax are needed.
@@ -80,6 +114,7 @@ func New(cfg Config, rules *channel.Rules) *API {
 		helpers: make(chan struct{}, HelpersMax),
 
 		publicationBytesMax: cfg.QueueBytesMax - cfg.QueueBytesMax/publicationRoom,
+		responseBytesMax:    ResponseBytesMax,
 	}
 	a.rules.Store(rules)
 	return a

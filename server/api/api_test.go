@@ -108,11 +108,16 @@ func TestPanicOfAHelper(t *testing.T) {
 	w.api.Broadcast(context.Background(), &BroadcastRequest{Channels: channels, Message: Message{Data: json.RawMessage("1")}})
 }
 
-// keeper keeps publications as an engine does.
+// keeper keeps publications as an engine does, and orders as sessions do.
 type keeper struct {
 	*world
-	kept []*codec.Publication
+	kept       []*codec.Publication
+	subscribes []Subscribe
+	refreshes  []Refresh
 }
+
+func (k *keeper) Subscribe(_ Target, o Subscribe) { k.subscribes = append(k.subscribes, o) }
+func (k *keeper) Refresh(_ Target, o Refresh)     { k.refreshes = append(k.refreshes, o) }
 
 func (k *keeper) Publish(_ context.Context, ch string, p *codec.Publication, _ engine.PublishOptions) (engine.PublishResult, error) {
 	p.Channel = ch // as the engine's own copy of the name would be
@@ -140,6 +145,34 @@ func TestPublicationsOutliveTheirRequests(t *testing.T) {
 		want := &codec.Publication{Channel: n(5), Data: []byte(`{"` + letter + `":"` + n(12) + `"}`), Tags: map[string]string{n(5): n(4)}}
 		if !reflect.DeepEqual(p, want) {
 			t.Errorf("publication %d is %+v %s", i, p, p.Data)
+		}
+	}
+}
+
+// Nor does what sessions were ordered.
+func TestOrdersOutliveTheirRequests(t *testing.T) {
+	w := newWorld(t)
+	k := &keeper{world: w}
+	w.api.cfg.Clients = k
+	h := w.open()
+	letters := []string{"a", "b", "c"}
+	for _, letter := range letters {
+		sub := strings.ReplaceAll(`{"channel":"xxxxx","info":"xxxxxxxxxx","data":["xxxxxxxxxx"],"recover_since":{"epoch":"xxxx"}}`, "x", letter)
+		refresh := strings.ReplaceAll(`{"info":"xxxxxxxxxx"}`, "x", letter)
+		post(h, "/api/subscribe", sub)
+		post(h, "/api/refresh", refresh)
+	}
+	if len(k.subscribes) != len(letters) || len(k.refreshes) != len(letters) {
+		t.Fatalf("%d and %d orders", len(k.subscribes), len(k.refreshes))
+	}
+	for i, letter := range letters {
+		n := func(times int) string { return strings.Repeat(letter, times) }
+		o := k.subscribes[i]
+		if o.Channel != n(5) || string(o.Info) != `"`+n(10)+`"` || string(o.Data) != `["`+n(10)+`"]` || o.RecoverSince.Epoch != n(4) {
+			t.Errorf("order %d is %+v", i, o)
+		}
+		if r := k.refreshes[i]; string(r.Info) != `"`+n(10)+`"` {
+			t.Errorf("order %d is %+v", i, r)
 		}
 	}
 }
@@ -260,6 +293,9 @@ func FuzzAPIBody(f *testing.F) {
 		f.Add(uint8(m), `{"channel":"chat:1","data":{"a":[1,2.5e3,"x\u00e9",null]},"tags":{"a":"b"},"version":1}`)
 		f.Add(uint8(m), `{"channels":["a","chat:b"],"data":"\ud83d\ude00","idempotency_key":"k"}`)
 		f.Add(uint8(m), `{"user":"1","disconnect":{"code":4000,"reason":"x"},"whitelist":["a"],"pattern":"{a,b}*[!c]"}`)
+		f.Add(uint8(m), `{"channel":"chat:1","user":"1","expire_at":5,"limit":-1,"reverse":true,"since":{"offset":4,"epoch":"xyz"},"info":[1],` +
+			`"b64data":"AP8=","recover_since":{},"override":{"presence":{"value":true},"join_leave":null}}`)
+		f.Add(uint8(m), `{"channel":"pres:bytes","expired":true,"info":null}`)
 		f.Add(uint8(m), `{"commands":[{"publish":{"channel":"a","data":1}},null,{"info":{}}],"parallel":true}`)
 	}
 	f.Add(uint8(methodPublish), "{\"channel\":\"a\",\"data\":\"\xff\\ud800\"}")

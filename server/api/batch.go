@@ -15,9 +15,19 @@ func (a *API) Batch(ctx context.Context, req *BatchRequest) (res *BatchResponse,
 		return nil, a.bad(methodBatch, "too many commands", "commands", len(req.Commands), "limit", CommandsMax)
 	}
 	replies := make([]Reply, len(req.Commands))
+	var answered atomic.Int64 // bytes, about
 	a.spread(len(replies), req.Parallel, func(i int) {
+		if answered.Load() > int64(a.responseBytesMax) {
+			a.counts.Error(methodUnknown, ErrorBadRequest.Code)
+			replies[i].Error = ErrorBadRequest
+			return
+		}
 		replies[i] = a.command(ctx, req.Commands[i])
+		answered.Add(int64(replies[i].size()))
 	})
+	if answered.Load() > int64(a.responseBytesMax) {
+		_ = a.bad(methodBatch, "the results are too large; the commands after them were not run", "limit", a.responseBytesMax)
+	}
 	return &BatchResponse{Replies: replies}, nil
 }
 
@@ -32,25 +42,25 @@ func (a *API) command(ctx context.Context, c *Command) (r Reply) {
 	case c.Broadcast != nil:
 		r.Broadcast, r.Error = a.Broadcast(ctx, c.Broadcast)
 	case c.Subscribe != nil:
-		r.Error = a.absent(methodSubscribe, c.Subscribe.Channel)
+		r.Subscribe, r.Error = a.Subscribe(ctx, c.Subscribe)
 	case c.Unsubscribe != nil:
 		r.Unsubscribe, r.Error = a.Unsubscribe(ctx, c.Unsubscribe)
 	case c.Disconnect != nil:
 		r.Disconnect, r.Error = a.Disconnect(ctx, c.Disconnect)
 	case c.History != nil:
-		r.Error = a.absent(methodHistory, c.History.Channel)
+		r.History, r.Error = a.History(ctx, c.History)
 	case c.HistoryRemove != nil:
-		r.Error = a.absent(methodHistoryRemove, c.HistoryRemove.Channel)
+		r.HistoryRemove, r.Error = a.HistoryRemove(ctx, c.HistoryRemove)
 	case c.Presence != nil:
-		r.Error = a.absent(methodPresence, c.Presence.Channel)
+		r.Presence, r.Error = a.Presence(ctx, c.Presence)
 	case c.PresenceStats != nil:
-		r.Error = a.absent(methodPresenceStats, c.PresenceStats.Channel)
+		r.PresenceStats, r.Error = a.PresenceStats(ctx, c.PresenceStats)
 	case c.Info != nil:
 		r.Info, r.Error = a.Info(ctx, c.Info)
 	case c.RPC != nil:
 		r.RPC, r.Error = a.RPC(ctx, c.RPC)
 	case c.Refresh != nil:
-		r.Error = a.absent(methodRefresh, "")
+		r.Refresh, r.Error = a.Refresh(ctx, c.Refresh)
 	case c.Channels != nil:
 		r.Channels, r.Error = a.Channels(ctx, c.Channels)
 	case c.MapPublish != nil:
@@ -72,6 +82,43 @@ func (a *API) command(ctx context.Context, c *Command) (r Reply) {
 		r.Error = ErrorNotFound
 	}
 	return r
+}
+
+// size is about how many bytes the reply takes, as far as that is in the hands of others.
+func (r *Reply) size() (n int) {
+	switch {
+	case r.History != nil:
+		for i := range r.History.Publications {
+			n += r.History.Publications[i].size()
+		}
+	case r.Presence != nil:
+		for _, info := range r.Presence.Presence {
+			n += info.size()
+		}
+	case r.Channels != nil:
+		for name := range r.Channels.Channels {
+			n += entryBytes + len(name)
+		}
+	}
+	return n
+}
+
+// entryBytes is what an entry of a list or map takes besides what is in it.
+const entryBytes = 64
+
+func (p *Publication) size() int {
+	n := entryBytes + len(p.Data) + len(p.B64Data)
+	for k, v := range p.Tags {
+		n += len(k) + len(v)
+	}
+	if p.Info != nil {
+		n += p.Info.size()
+	}
+	return n
+}
+
+func (c *ClientInfo) size() int {
+	return entryBytes + len(c.User) + 2*len(c.Client) + len(c.ConnInfo) + len(c.B64ConnInfo) + len(c.ChanInfo) + len(c.B64ChanInfo)
 }
 
 // spread calls do for 0 to n-1: in order, or in parallel by up to ParallelMax goroutines, of which the caller is one. Helpers are

@@ -27,7 +27,8 @@ func (sink) Publish(context.Context, string, *codec.Publication, engine.PublishO
 func quick(tb testing.TB) *HTTP {
 	w := newWorld(tb)
 	log := slog.New(slog.DiscardHandler)
-	a := New(Config{Protocol: "http", Broker: sink{w}, Clients: w, Node: w, Metrics: metrics.New(metrics.Config{}), Log: log}, rulesFor(tb))
+	a := New(Config{Protocol: "http", Broker: sink{w}, Presence: w, Clients: w, Node: w,
+		Metrics: metrics.New(metrics.Config{}), Log: log}, rulesFor(tb))
 	return NewHTTP(a, HTTPConfig{Prefix: "/api", Key: "benchmark-key", Log: log})
 }
 

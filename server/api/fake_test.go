@@ -13,6 +13,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/server/auth"
 	"stentor/server/channel"
 	"stentor/server/config"
 	"stentor/server/metrics"
@@ -22,7 +23,7 @@ import (
 type world struct {
 	mu     sync.Mutex
 	notes  []string
-	fail   error // of Publish
+	fail   error // of Publish, History, Presence
 	remote bool
 	offset uint64
 	hold   chan struct{} // Publish waits for it
@@ -108,6 +109,60 @@ func (w *world) Publish(_ context.Context, ch string, p *codec.Publication, o en
 	return r, nil
 }
 
+// History notes what is read, and answers with one publication of each sort.
+func (w *world) History(_ context.Context, ch string, f engine.HistoryFilter) ([]*codec.Publication, codec.StreamPosition, error) {
+	note := fmt.Sprintf("history %s limit=%d meta=%v", ch, f.Limit, f.MetaTTL)
+	if f.Since != nil {
+		note += fmt.Sprintf(" since=%d/%s", f.Since.Offset, f.Since.Epoch)
+	}
+	if f.Reverse {
+		note += " reverse"
+	}
+	w.note("%s", note)
+	at := codec.StreamPosition{Offset: 9, Epoch: "xyz"}
+	if w.fail != nil {
+		return nil, at, w.fail
+	}
+	if f.Since != nil && f.Since.Epoch != "" && f.Since.Epoch != at.Epoch {
+		return nil, at, engine.ErrEpoch
+	}
+	pubs := []*codec.Publication{
+		{Offset: 7, Data: []byte(`{"a": 1}`)},
+		{Offset: 8, Data: []byte(`"b"`), Tags: map[string]string{"t": "v"}, Version: 3,
+			Info: &codec.ClientInfo{User: "u", Client: "c", ConnInfo: []byte(`{}`), ChanInfo: []byte(`[]`)}},
+		{Offset: 9, Data: []byte("\x00\xff")},
+	}
+	if f.Limit >= 0 {
+		pubs = pubs[:min(f.Limit, len(pubs))]
+	}
+	return pubs, at, nil
+}
+
+func (w *world) RemoveHistory(_ context.Context, ch string) error {
+	w.note("remove history %s", ch)
+	return w.fail
+}
+
+// Presence tells of one client, or of none.
+func (w *world) Presence(_ context.Context, ch string) (map[string]*codec.ClientInfo, error) {
+	w.note("presence %s", ch)
+	switch ch {
+	case "pres:none":
+		return nil, w.fail
+	case "pres:bytes":
+		return map[string]*codec.ClientInfo{"c": {Client: "c", ConnInfo: []byte("\xff"), ChanInfo: []byte("x")}}, w.fail
+	}
+	return map[string]*codec.ClientInfo{"c": {Client: "c", User: "u", ConnInfo: []byte(`{"a":1}`), ChanInfo: []byte(`2`)}}, w.fail
+}
+
+func (w *world) PresenceStats(_ context.Context, ch string) (engine.PresenceStats, error) {
+	w.note("presence_stats %s", ch)
+	if ch == "pres:none" {
+		return engine.PresenceStats{}, w.fail
+	}
+	return engine.PresenceStats{Clients: 3, Users: 2}, w.fail
+}
+
 func (w *world) Local() bool { return !w.remote }
 
 func (w *world) Disconnect(to Target, why codec.Disconnect) {
@@ -116,6 +171,34 @@ func (w *world) Disconnect(to Target, why codec.Disconnect) {
 
 func (w *world) Unsubscribe(to Target, ch string, why codec.Unsubscribe) {
 	w.note("unsubscribe channel=%q user=%q client=%q session=%q code=%d", ch, to.User, to.Client, to.Session, why.Code)
+}
+
+func (w *world) Subscribe(to Target, o Subscribe) {
+	note := fmt.Sprintf("subscribe channel=%q user=%q client=%q session=%q", o.Channel, to.User, to.Client, to.Session)
+	if o.Info != nil {
+		note += fmt.Sprintf(" info=%s", o.Info)
+	}
+	if o.Data != nil {
+		note += fmt.Sprintf(" data=%s", o.Data)
+	}
+	if o.ExpireAt != 0 {
+		note += fmt.Sprintf(" expire_at=%d", o.ExpireAt)
+	}
+	if o.RecoverSince != nil {
+		note += fmt.Sprintf(" since=%d/%s", o.RecoverSince.Offset, o.RecoverSince.Epoch)
+	}
+	if o.Override != (auth.Override{}) {
+		note += fmt.Sprintf(" override=%+v", o.Override)
+	}
+	w.note("%s", note)
+}
+
+func (w *world) Refresh(to Target, o Refresh) {
+	note := fmt.Sprintf("refresh user=%q client=%q session=%q expired=%t expire_at=%d", to.User, to.Client, to.Session, o.Expired, o.ExpireAt)
+	if o.Info != nil {
+		note += fmt.Sprintf(" info=%s", o.Info)
+	}
+	w.note("%s", note)
 }
 
 func (w *world) Channels(match func(string) bool) map[string]int {
@@ -158,7 +241,7 @@ func rulesFor(tb testing.TB) *channel.Rules {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{m: metrics.New(metrics.Config{})}
-	w.api = New(Config{Protocol: "http", Broker: w, Clients: w, Node: w, Metrics: w.m, Log: w.logger()}, rulesFor(tb))
+	w.api = New(Config{Protocol: "http", Broker: w, Presence: w, Clients: w, Node: w, Metrics: w.m, Log: w.logger()}, rulesFor(tb))
 	return w
 }
 

@@ -125,16 +125,6 @@ func TestMethods(t *testing.T) {
 		{"rpc without a method", "rpc", `{}`, 200, badRequest, ""},
 
 		// What is not there yet answers as if it were turned off.
-		{"subscribe", "subscribe", `{"user":"42","channel":"news"}`, 200, unavailable, ""},
-		{"subscribe without a channel", "subscribe", `{"user":"42"}`, 200, badRequest, ""},
-		{"subscribe to an unknown namespace", "subscribe", `{"user":"42","channel":"no:1"}`, 200, unknown, ""},
-		{"refresh", "refresh", `{"user":"42"}`, 200, unavailable, ""},
-		{"presence", "presence", `{"channel":"pres:1"}`, 200, unavailable, ""},
-		{"presence without a channel", "presence", `{}`, 200, badRequest, ""},
-		{"presence of an unknown namespace", "presence", `{"channel":"no:1"}`, 200, unknown, ""},
-		{"presence_stats", "presence_stats", `{"channel":"news"}`, 200, unavailable, ""},
-		{"history", "history", `{"channel":"chat:1","limit":1}`, 200, unavailable, ""},
-		{"history_remove", "history_remove", `{"channel":"chat:1"}`, 200, unavailable, ""},
 		{"map_publish", "map_publish", `{"channel":"map:1","key":"k","data":1}`, 200, unavailable, ""},
 		{"map_publish to another channel", "map_publish", `{"channel":"news","key":"k","data":1}`, 200, badRequest, ""},
 		{"map_remove", "map_remove", `{"channel":"map:1"}`, 200, unavailable, ""},
@@ -158,11 +148,10 @@ func TestMethods(t *testing.T) {
 		{"empty batch", "batch", `{"commands":[]}`, 200, `{}`, ""},
 		{"bad command", "batch", `{"commands":[{"publish":{"channel":1}}]}`, 400, badText, ""},
 		{"batch of too many", "batch", `{"commands":[` + strings.Repeat("null,", CommandsMax) + `null]}`, 200, badRequest, ""},
-		{"batch of absent methods", "batch", `{"commands":[{"subscribe":{"channel":"a"}},{"history":{"channel":"a"}},{"history_remove":{"channel":"a"}},` +
-			`{"presence_stats":{"channel":"a"}},{"refresh":{"user":"1"}},{"map_publish":{"channel":"map:1"}},{"map_remove":{"channel":"map:1"}},` +
+		{"batch of absent methods", "batch", `{"commands":[{"map_publish":{"channel":"map:1"}},{"map_remove":{"channel":"map:1"}},` +
 			`{"map_read_state":{"channel":"map:1"}},{"map_read_stream":{"channel":"map:1"}},{"map_stats":{"channel":"map:1"}},` +
 			`{"map_clear":{"channel":"map:1"}},{"shared_poll_publish":{"channel":"poll:1"}},{"channels":{"pattern":"x"}},{"disconnect":{"user":"1"}}]}`, 200,
-			`{"replies":[` + strings.Repeat(unavailable+",", 12) + `{"channels":{"channels":{}}},{"disconnect":{}}]}`,
+			`{"replies":[` + strings.Repeat(unavailable+",", 7) + `{"channels":{"channels":{}}},{"disconnect":{}}]}`,
 			`disconnect user="1" client="" session="" whitelist=[] code=3503 reason="force disconnect"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

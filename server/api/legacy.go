@@ -91,7 +91,13 @@ func decodeLegacy(text string) (commands []legacyCommand, err error) {
 
 // appendLegacy runs one command and appends its reply. Bad params are the command's own fault, not the request's.
 func (h *HTTP) appendLegacy(out *[]byte, ctx context.Context, c *legacyCommand) error {
-	result, err := h.runLegacy(ctx, c)
+	var result any
+	err := ErrorBadRequest
+	if len(*out) <= h.api.responseBytesMax {
+		result, err = h.runLegacy(ctx, c)
+	} else {
+		h.api.counts.Error(methodUnknown, err.Code)
+	}
 	prefix := "{"
 	if c.ID != 0 {
 		prefix = `{"id":` + strconv.FormatUint(uint64(c.ID), 10) + ","

@@ -11,6 +11,9 @@ const (
 	BroadcastChannelsMax = 100_000
 	// CommandsMax is how many commands one batch, or one legacy request, has; more get error 107, or status 400.
 	CommandsMax = 100_000
+	// ResponseBytesMax is how much the commands of one batch, or one legacy request, may answer together. What comes when that much
+	// is there is not run and gets error 107; what runs at that moment still answers.
+	ResponseBytesMax = 64 << 20
 	// ParallelMax is how many commands of a parallel batch, or channels of a broadcast, are worked on at once.
 	ParallelMax = 1024
 	// HelpersMax is how many goroutines help with that, in all requests together.

@@ -44,15 +44,14 @@ const (
 type method struct {
 	name   string // of the route, in a batch, of the legacy endpoint, in metrics
 	number int    // of the legacy endpoint; -1 if it does not know the method
-	wants  kind   // what the channel has to be, if the method is absent
+	wants  kind   // what the channel of an absent method has to be
 }
 
-// kind is what the channel of a method has to be.
+// kind is what the channel of an absent method has to be.
 type kind uint8
 
 const (
-	noChannel kind = iota
-	anyChannel
+	built kind = iota // the method is not absent
 	mapChannel
 	sharedPollChannel
 )
@@ -60,20 +59,20 @@ const (
 // methods is all that the API can be asked for. Those that have no call below are absent: this server does not have them yet, and
 // answers as if the feature were turned off.
 var methods = [...]method{
-	methodPublish:           {"publish", 0, anyChannel},
-	methodBroadcast:         {"broadcast", 1, anyChannel},
-	methodUnsubscribe:       {"unsubscribe", 2, anyChannel},
-	methodDisconnect:        {"disconnect", 3, noChannel},
-	methodPresence:          {"presence", 4, anyChannel},
-	methodPresenceStats:     {"presence_stats", 5, anyChannel},
-	methodHistory:           {"history", 6, anyChannel},
-	methodHistoryRemove:     {"history_remove", 7, anyChannel},
-	methodChannels:          {"channels", 8, noChannel},
-	methodInfo:              {"info", 9, noChannel},
-	methodRPC:               {"rpc", 10, noChannel},
-	methodSubscribe:         {"subscribe", 11, anyChannel},
-	methodRefresh:           {"refresh", 12, noChannel},
-	methodBatch:             {"batch", -1, noChannel},
+	methodPublish:           {"publish", 0, built},
+	methodBroadcast:         {"broadcast", 1, built},
+	methodUnsubscribe:       {"unsubscribe", 2, built},
+	methodDisconnect:        {"disconnect", 3, built},
+	methodPresence:          {"presence", 4, built},
+	methodPresenceStats:     {"presence_stats", 5, built},
+	methodHistory:           {"history", 6, built},
+	methodHistoryRemove:     {"history_remove", 7, built},
+	methodChannels:          {"channels", 8, built},
+	methodInfo:              {"info", 9, built},
+	methodRPC:               {"rpc", 10, built},
+	methodSubscribe:         {"subscribe", 11, built},
+	methodRefresh:           {"refresh", 12, built},
+	methodBatch:             {"batch", -1, built},
 	methodMapPublish:        {"map_publish", 33, mapChannel},
 	methodMapRemove:         {"map_remove", 34, mapChannel},
 	methodMapReadState:      {"map_read_state", 35, mapChannel},
@@ -82,8 +81,8 @@ var methods = [...]method{
 	methodMapClear:          {"map_clear", 38, mapChannel},
 	methodSharedPollPublish: {"shared_poll_publish", 39, sharedPollChannel},
 
-	methodBroadcastPublish: {"broadcast_publish", -1, anyChannel},
-	methodUnknown:          {"unknown", -1, noChannel},
+	methodBroadcastPublish: {"broadcast_publish", -1, built},
+	methodUnknown:          {"unknown", -1, built},
 }
 
 // call decodes params and runs a method. fault is about the JSON of params.
@@ -92,14 +91,20 @@ type call func(a *API, ctx context.Context, params string) (result any, err *Err
 // calls are the methods that this server has. To build an absent one, give API a method of its name, bind it here, and call it in
 // [API.Batch].
 var calls = [numMethods]call{
-	methodPublish:     bind((*API).Publish),
-	methodBroadcast:   bind((*API).Broadcast),
-	methodUnsubscribe: bind((*API).Unsubscribe),
-	methodDisconnect:  bind((*API).Disconnect),
-	methodChannels:    bind((*API).Channels),
-	methodInfo:        bind((*API).Info),
-	methodRPC:         bind((*API).RPC),
-	methodBatch:       bind((*API).Batch),
+	methodPublish:       bind((*API).Publish),
+	methodBroadcast:     bind((*API).Broadcast),
+	methodUnsubscribe:   bind((*API).Unsubscribe),
+	methodDisconnect:    bind((*API).Disconnect),
+	methodPresence:      bind((*API).Presence),
+	methodPresenceStats: bind((*API).PresenceStats),
+	methodHistory:       bind((*API).History),
+	methodHistoryRemove: bind((*API).HistoryRemove),
+	methodChannels:      bind((*API).Channels),
+	methodInfo:          bind((*API).Info),
+	methodRPC:           bind((*API).RPC),
+	methodSubscribe:     bind((*API).Subscribe),
+	methodRefresh:       bind((*API).Refresh),
+	methodBatch:         bind((*API).Batch),
 }
 
 // proNames are the methods of the reference's paid edition: the legacy endpoint knows their names and answers 104.
@@ -155,16 +160,10 @@ func (a *API) run(ctx context.Context, m int, params string) (result any, err *E
 }
 
 // absent answers for a method that this server does not have: as for a feature that is turned off (spec: server-api, sections
-// 2.3 to 2.10).
+// 2.10).
 func (a *API) absent(m int, name string) (err *Error) {
 	defer a.done(m, a.now(), &err)
-	if methods[m].wants == noChannel {
-		return ErrorNotAvailable
-	}
-	if name == "" {
-		return a.bad(m, "the channel is missing")
-	}
-	ch, err := a.resolve(name)
+	ch, err := a.named(m, name)
 	if err != nil {
 		return err
 	}
@@ -175,14 +174,10 @@ func (a *API) absent(m int, name string) (err *Error) {
 }
 
 func (k kind) fits(t channel.Type) bool {
-	switch k {
-	case mapChannel:
-		return t == channel.TypeMap || t == channel.TypeMapClients || t == channel.TypeMapUsers
-	case sharedPollChannel:
+	if k == sharedPollChannel {
 		return t == channel.TypeSharedPoll
-	default:
-		return true
 	}
+	return t == channel.TypeMap || t == channel.TypeMapClients || t == channel.TypeMapUsers
 }
 
 // metricNames are the names that methods are counted under.

@@ -2,9 +2,66 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 
 	"stentor/codec"
+	"stentor/server/auth"
 )
+
+// Subscribe subscribes a user's sessions that are online. It asks for no right, and for no channel_limit.
+func (a *API) Subscribe(_ context.Context, req *SubscribeRequest) (_ *EmptyResult, err *Error) {
+	defer a.done(methodSubscribe, a.now(), &err)
+	ch, err := a.named(methodSubscribe, req.Channel)
+	if err != nil {
+		return nil, err
+	}
+	order := Subscribe{Channel: ch.Name, ExpireAt: req.ExpireAt, RecoverSince: req.RecoverSince.position()}
+	if order.Info, err = a.payload(methodSubscribe, "info", req.Info, req.B64Info); err != nil {
+		return nil, err
+	}
+	if order.Data, err = a.payload(methodSubscribe, "data", req.Data, req.B64Data); err != nil {
+		return nil, err
+	}
+	if size := len(ch.Name) + len(order.Info) + len(order.Data); size > a.publicationBytesMax {
+		return nil, a.bad(methodSubscribe, "info and data are too large", "channel", ch.Name, "bytes", size, "limit", a.publicationBytesMax)
+	}
+	if o := req.Override; o != nil {
+		order.Override = auth.Override(*o)
+	}
+	a.cfg.Clients.Subscribe(Target{User: req.User, Client: req.Client, Session: req.Session}, order)
+	return &EmptyResult{}, nil
+}
+
+// Refresh says when a user's sessions expire; the clients get a refresh push, or are closed with code 3005.
+func (a *API) Refresh(_ context.Context, req *RefreshRequest) (_ *EmptyResult, err *Error) {
+	defer a.done(methodRefresh, a.now(), &err)
+	order := Refresh{Expired: req.Expired, ExpireAt: req.ExpireAt}
+	if order.Info, err = a.payload(methodRefresh, "info", req.Info, ""); err != nil {
+		return nil, err
+	}
+	if size := len(order.Info); size > a.publicationBytesMax {
+		return nil, a.bad(methodRefresh, "info is too large", "bytes", size, "limit", a.publicationBytesMax)
+	}
+	a.cfg.Clients.Refresh(Target{User: req.User, Client: req.Client, Session: req.Session}, order)
+	return &EmptyResult{}, nil
+}
+
+// payload is a field that may be JSON or base64, which wins; nil if it is neither. Null is nothing: here there is a choice to send
+// nothing. Base64 that is none is error 107.
+func (a *API) payload(m int, field string, raw json.RawMessage, b64 string) ([]byte, *Error) {
+	if b64 == "" {
+		if len(raw) == 0 || string(raw) == "null" {
+			return nil, nil
+		}
+		return raw, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(b64)
+	if err != nil {
+		return nil, a.bad(m, "b64"+field+" is not base64")
+	}
+	return b, nil
+}
 
 // Unsubscribe ends subscriptions of a user's sessions; the clients get an unsubscribe push with code 2000.
 func (a *API) Unsubscribe(_ context.Context, req *UnsubscribeRequest) (_ *EmptyResult, err *Error) {

@@ -39,8 +39,8 @@ type Unsubscribe struct {
 	codec.Unsubscribe
 }
 
-// Subscribe orders sessions to subscribe to a channel, whatever their rights; one that is subscribed already is left as it is. Its
-// strings and bytes are the session's to keep.
+// Subscribe orders sessions to subscribe to a channel, whatever their rights. Its strings and bytes may be kept; the sessions that
+// it is for share them.
 type Subscribe struct {
 	Target
 	Channel  string
