@@ -209,6 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	reactorDone := make(chan struct{})
 	run("reactor", func() error { defer close(reactorDone); return s.reactor.Run() })
+	run("positions", func() error { return s.node.CheckPositions(engineCtx) })
 	run("engine", func() error { return s.engines.Broker.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {

@@ -22,6 +22,8 @@ type Client struct {
 	ConnectionLimit                       int                     `json:"connection_limit" desc:"connections per node; 0 off"`
 	UserConnectionLimit                   int                     `json:"user_connection_limit" desc:"connections per user per node; 0 off"`
 	ConnectionRateLimit                   int                     `json:"connection_rate_limit" desc:"token bucket: burst = value, refill 1/s; 0 off"`
+	CommandRateLimit                      int                     `json:"command_rate_limit" desc:"commands a second of one connection; more are answered with error 111; 0 off; not in the reference"`
+	CommandRateBurst                      int                     `json:"command_rate_burst" desc:"commands that may come at once; at least a second's"`
 	ConnectIncludeServerTime              bool                    `json:"connect_include_server_time" desc:"add time to connect result"`
 	HistoryMaxPublicationLimit            int                     `json:"history_max_publication_limit" default:"300" desc:"max per client history call"`
 	RecoveryMaxPublicationLimit           int                     `json:"recovery_max_publication_limit" default:"300" desc:"max recovered publications"`

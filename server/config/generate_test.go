@@ -136,7 +136,7 @@ func TestDocs(t *testing.T) {
 			if d.Env != "" || d.Type != "Duration" || d.Default != "0s" || d.NotBuilt {
 				t.Errorf("%+v", d)
 			}
-		case "channel.namespaces[].presence", "grpc_api.port":
+		case "channel.namespaces[].map.mode", "grpc_api.port":
 			if !d.NotBuilt {
 				t.Errorf("%+v", d)
 			}

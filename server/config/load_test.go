@@ -96,7 +96,6 @@ func TestQuickStart(t *testing.T) {
 		"old option name allowed_origins: read as client.allowed_origins",
 		"old option name namespaces: read as channel.namespaces",
 		"old option name admin: read as admin.enabled",
-		"presence is not built yet; accepted and ignored: channel.namespaces[chat].presence, channel.namespaces[notifications].presence",
 	} {
 		if strings.Count(text(warnings), want) != 1 {
 			t.Errorf("no single warning %q in\n%s", want, text(warnings))

@@ -54,25 +54,17 @@ var features = []feature{
 		"<channel>.subscribe_stream_proxy_enabled", "<channel>.subscribe_stream_proxy_name",
 		"<channel>.subscribe_stream_proxy_bidirectional"},
 		"proxies (calls to the backend) are" + ignored, nil},
-	{[]string{"rpc.without_namespace", "rpc.namespaces", "rpc.ping"}, "RPC is" + ignored, nil},
+	{[]string{"rpc.without_namespace", "rpc.namespaces"}, "RPC methods of the backend are" + ignored + "; only rpc.ping is answered", nil},
 	{[]string{"client.token.rsa_public_key", "client.token.ecdsa_public_key", "client.subscription_token.rsa_public_key",
 		"client.subscription_token.ecdsa_public_key"},
 		"verifying RSA and ECDSA tokens is" + ignored + ": such tokens are refused", nil},
 	{[]string{"client.token.insecure_skip_jwks_endpoint_safety_check",
 		"client.subscription_token.insecure_skip_jwks_endpoint_safety_check"}, "JWKS is" + ignored, nil},
-	{[]string{"client.subscribe_to_user_personal_channel"}, "personal channels are" + ignored,
-		func(c *Config) bool { return c.Client.SubscribeToUserPersonalChannel.Enabled }},
-	{[]string{"client.presence_update_interval", "client.channel_position_check_delay",
-		"client.channel_position_max_time_lag"},
-		"the periodic check of presence and position is" + ignored, nil},
+	{[]string{"client.presence_update_interval"},
+		"presence on this node needs no updates, and other checks have times of their own; client.presence_update_interval is ignored", nil},
 	{[]string{"client.concurrency"}, "commands of one client are always handled in order; client.concurrency is ignored",
 		func(c *Config) bool { return c.Client.Concurrency > 1 }},
 
-	{[]string{"<channel>.presence", "<channel>.allow_presence_for_anonymous", "<channel>.allow_presence_for_subscriber",
-		"<channel>.allow_presence_for_client"}, "presence is" + ignored, nil},
-	{[]string{"<channel>.join_leave", "<channel>.force_push_join_leave"}, "join and leave messages are" + ignored, nil},
-	{[]string{"<channel>.force_recovery_mode", "<channel>.auto_cache_recover"}, "cache recovery is" + ignored,
-		cacheRecovery},
 	{[]string{"<channel>.allowed_delta_types", "<channel>.delta_publish"}, "delta compression is" + ignored, nil},
 	{[]string{"<channel>.allow_tags_filter"}, "filters by tags are" + ignored, nil},
 	{[]string{"<channel>.map", "<channel>.shared_poll", "<channel>.subscription_type",
@@ -90,10 +82,6 @@ var features = []feature{
 	{[]string{"consumers"}, "consumers are" + ignored, anyConsumer},
 	{[]string{"node.info_metrics_aggregate_interval"}, "metrics inside info are" + ignored, nil},
 	{[]string{"enable_unreleased_features"}, "there are no unreleased features; accepted and ignored", nil},
-}
-
-func cacheRecovery(c *Config) bool {
-	return c.anyChannel(func(o *ChannelOptions) bool { return o.ForceRecoveryMode == "cache" || o.AutoCacheRecover })
 }
 
 func otherThanStream(c *Config) bool {

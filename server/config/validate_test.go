@@ -126,8 +126,6 @@ func TestAccepted(t *testing.T) {
 
 func TestNotBuilt(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
-		{channelFile(`"presence": true, "allow_presence_for_client": true`), "presence is not built yet; accepted and ignored: channel.without_namespace.presence, channel.without_namespace.allow_presence_for_client"},
-		{channelFile(`"join_leave": true`), "join and leave messages are not built yet"},
 		{channelFile(`"delta_publish": true`), "delta compression is not built yet"},
 		{channelFile(`"allow_tags_filter": true`), "filters by tags are not built yet"},
 		{channelFile(`"subscription_type": "map"`), "map and shared poll subscriptions are not built yet; such channels cannot be subscribed"},
@@ -143,7 +141,8 @@ func TestNotBuilt(t *testing.T) {
 		{`{"admin": {"insecure": true, "enabled": true}}`, "the admin panel is not built yet"},
 		{`{"consumers": [{"name": "aa", "enabled": true, "type": "kafka"}]}`, "consumers are not built yet"},
 		{`{"consumers": [{"name": "aa", "type": "kafka"}]}`, ""},
-		{`{"rpc": {"ping": {"enabled": true}}}`, "RPC is not built yet"},
+		{`{"rpc": {"ping": {"enabled": true}}}`, ""},
+		{`{"rpc": {"namespaces": [{"name": "aa"}]}}`, "RPC methods of the backend are not built yet"},
 		{`{"client": {"token": {"hmac_secret_key": "s", "rsa_public_key": "x"}}}`, "verifying RSA and ECDSA tokens is not built yet; accepted and ignored: such tokens are refused"},
 		{`{"usage_stats": {"disabled": true}, "prometheus": {"enabled": true}, "health": {"enabled": true}, "debug": {"enabled": true}, "pid_file": "x", "node": {"name": "n"}, "shutdown": {"timeout": "3s"}}`, ""},
 		{channelFile(`"history_size": 1, "history_ttl": "1s", "force_recovery": true, "allow_recovery": true, "allow_positioning": true, "force_positioning": true, "allow_publish_for_client": true, "channel_regex": "a"`), ""},

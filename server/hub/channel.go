@@ -37,11 +37,12 @@ type item struct {
 	marker *marker
 }
 
-// marker comes back to its session when everything that waited before it has been handed out.
+// marker comes back to its session, or starts its check, when everything that waited before it has been handed out.
 type marker struct {
 	table  *Table
 	handle loop.Handle
 	order  any
+	check  *check
 }
 
 // Name is the channel's name, one string for the whole node.
@@ -65,6 +66,9 @@ func (t *Table) Position(s *Subscription, sp codec.StreamPosition) {
 			c.era++
 		}
 		c.epoch = e
+	}
+	if r := c.record; !r.positioned.Load() {
+		r.positioned.Store(true)
 	}
 	s.flags |= positioned
 	s.offset, s.era = sp.Offset, c.era
@@ -105,6 +109,12 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 		if c.len() > 0 || c.pending != nil { // otherwise everyone has left
 			c.wait(l, w.table, item{event: w})
 		}
+	case *check:
+		if c.pending == nil {
+			l.Ready(w)
+			return
+		}
+		c.wait(l, c.pending.table, item{marker: &marker{check: w}})
 	case *marker:
 		if c.pending == nil {
 			w.reached(l)
@@ -126,6 +136,10 @@ func (c *Channel) wait(l *loop.Loop, t *Table, x item) {
 }
 
 func (m *marker) reached(l *loop.Loop) {
+	if m.check != nil {
+		l.Ready(m.check)
+		return
+	}
 	if r := l.Find(m.handle); r != nil {
 		r.Order(m.order)
 	}

@@ -35,6 +35,7 @@ type stripe struct {
 type record struct {
 	name        string
 	subscribers uint32
+	positioned  atomic.Bool // some member is, or was
 	home        Channel // of the loop that came first; most channels are listened to by one loop only
 }
 

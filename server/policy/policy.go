@@ -27,7 +27,8 @@ type Policy struct {
 
 	personal         bool   // each user is subscribed to a channel of its own
 	personalPrefix   string // of that channel's name, before the user
-	singleConnection bool   // of each user: a newcomer ends the others
+	rpc              rpc
+	singleConnection bool // of each user: a newcomer ends the others
 
 	notices notices
 }
@@ -50,6 +51,7 @@ func New(cfg *config.Config, rules *channel.Rules, connection, subscription *aut
 		connectProxy:      c.Proxy.Connect.Enabled,
 		personal:          own.Enabled,
 		personalPrefix:    rules.PersonalPrefix(own.PersonalChannelNamespace),
+		rpc:               newRPC(&cfg.RPC),
 		singleConnection:  own.Enabled && own.SingleConnection,
 		notices:           notices{log: log},
 	}, nil
@@ -229,6 +231,12 @@ func (p *Policy) Presence(c Client, name string, subscribed bool) error {
 		return codec.ErrorPermissionDenied
 	}
 	return nil
+}
+
+// Options is what holds for a channel, nil if its namespace is unknown.
+func (p *Policy) Options(name string) *channel.Options {
+	ch, _ := p.rules.Resolve(name)
+	return ch.Options
 }
 
 // readable finds a channel that is asked for something that its namespace has to keep.

@@ -29,6 +29,8 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata/*.txt")
 //	api history_remove CHANNEL
 //	api disconnect USER CODE REASON
 //	api unsubscribe USER CHANNEL        "*" is every channel
+//	api subscribe USER CHANNEL JSON     the fields of the server API; expire_at is in seconds from now
+//	api refresh USER JSON               likewise
 //	api shutdown            the node sends everybody away
 //	engine broken|full|well what the engine answers from now on
 //	wait DURATION           time passes

@@ -27,9 +27,11 @@ type Settings struct {
 	ChannelLimit         int           // subscriptions of a session
 	UserConnectionLimit  int           // sessions of a user on this node; 0 is no limit
 	RecoveryLimit        int           // publications in a subscribe reply; -1 is no limit
+	PositionCheckDelay   time.Duration // between two checks of a channel's positions; 0 is never
 	HistoryLimit         int           // publications in a history reply; -1 is no limit
 	ReplyBytesMax        int           // of a reply that lists much; a larger one is error 106
 	IncludeServerTime    bool
+	CommandRate          rate
 }
 
 // SettingsOf takes the settings out of a configuration.
@@ -45,8 +47,10 @@ func SettingsOf(cfg *config.Config, version string) Settings {
 		ChannelLimit:         c.ChannelLimit,
 		UserConnectionLimit:  c.UserConnectionLimit,
 		RecoveryLimit:        cmp.Or(c.RecoveryMaxPublicationLimit, -1),
+		PositionCheckDelay:   c.ChannelPositionCheckDelay.Std(),
 		HistoryLimit:         cmp.Or(c.HistoryMaxPublicationLimit, -1),
 		ReplyBytesMax:        c.QueueMaxSize - c.QueueMaxSize/replyRoom,
+		CommandRate:          newRate(c.CommandRateLimit, c.CommandRateBurst),
 		IncludeServerTime:    c.ConnectIncludeServerTime,
 	}
 }

@@ -195,6 +195,9 @@ func (s *Session) dispatch(c *codec.Command) error {
 	if s.state == fresh && c.Method != codec.MethodConnect {
 		return codec.DisconnectBadRequest
 	}
+	if r := s.node.Settings.CommandRate; r.every > 0 && !r.allows(&s.more().rested, s.node.Now()) {
+		return codec.ErrorTooManyRequests
+	}
 	switch c.Method {
 	case codec.MethodConnect:
 		return s.connect(c.ID, &c.Connect)
@@ -215,7 +218,7 @@ func (s *Session) dispatch(c *codec.Command) error {
 	case codec.MethodPresenceStats:
 		return s.presenceStats(c.ID, &c.PresenceStats)
 	case codec.MethodRPC:
-		return codec.ErrorNotAvailable
+		return s.rpc(c.ID, &c.RPC)
 	case codec.MethodSend:
 		return codec.DisconnectNotAvailable
 	default:

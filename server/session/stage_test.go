@@ -45,6 +45,7 @@ type stage struct {
 	known  map[string]string // volatile text → what stands for it
 	rules  *channel.Rules
 	pool   byHand
+	check  positionCheck
 }
 
 // byHand is a pool whose work is done when the test says so.
@@ -214,6 +215,9 @@ func (st *stage) wait(d time.Duration) {
 	for end := st.now.After(d); st.now < end; {
 		st.now++
 		st.wall = st.wall.Add(loop.TickPeriod)
+		if st.now%loop.Time(time.Second/loop.TickPeriod) == 0 {
+			st.check.step(context.Background(), st.node)
+		}
 		st.turn()
 	}
 }
@@ -224,6 +228,8 @@ var apiWords = map[string]func(st *stage, rest string){
 	"history_remove": (*stage).apiHistoryRemove,
 	"disconnect":     (*stage).apiDisconnect,
 	"unsubscribe":    (*stage).apiUnsubscribe,
+	"subscribe":      (*stage).apiSubscribe,
+	"refresh":        (*stage).apiRefresh,
 	"shutdown":       (*stage).apiShutdown,
 }
 

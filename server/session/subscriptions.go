@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"stentor/codec"
 	"stentor/reactor/loop"
 	"stentor/server/hub"
@@ -14,8 +16,9 @@ type extra struct {
 	index map[string]*hub.Subscription // by channel, once there are many
 	held  *held                        // while work is under way off the loop
 
-	tokenChannels []string // server-side subscriptions that the token named
-	place         uint64   // among the user's sessions, where only the newest may stay
+	tokenChannels []string  // server-side subscriptions that the token named
+	rested        time.Time // when the bucket of its command rate is full again
+	place         uint64    // among the user's sessions, where only the newest may stay
 }
 
 // terms are what few subscriptions have.

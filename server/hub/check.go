@@ -1,0 +1,82 @@
+package hub
+
+import (
+	"stentor/codec"
+	"stentor/engine"
+	"stentor/reactor/loop"
+)
+
+// StripesCount is how many parts Positioned divides the channels into.
+const StripesCount = stripesCount
+
+// Positioned appends the channels of one stripe, 0 to StripesCount-1, that have or had positioned members on this node.
+func (t *Table) Positioned(dst []string, stripe int) []string {
+	st := &t.stripes[stripe]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for name, r := range st.channels {
+		if r.positioned.Load() {
+			dst = append(dst, name)
+		}
+	}
+	return dst
+}
+
+// Check looks for members of a channel that have not reached top, or stand in another epoch, although all that waited for them has
+// been handed out: they missed something and fail as Lost. top must have been read from the broker before; what was published up
+// to it is then in the mailboxes already. Any goroutine may call it.
+func (t *Table) Check(channel string, top codec.StreamPosition) {
+	t.Wake(t.postChecks(channel, top))
+}
+
+func (t *Table) postChecks(channel string, top codec.StreamPosition) (wake engine.Wake) {
+	st := t.stripe(channel)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.channels[channel]
+	if r == nil {
+		return 0
+	}
+	for c := &r.home; c != nil; c = c.next {
+		if c.listening && t.loops[c.loop].Post(c, &check{channel: c, offset: top.Offset, epoch: t.epoch(top.Epoch)}, 0) {
+			wake |= 1 << c.loop
+		}
+	}
+	return wake
+}
+
+// check is a look at the members of a channel, a task of its loop. Members may come and go between its turns: whoever comes has
+// read the broker's position, and one that a swap has moved past is looked at the next time.
+type check struct {
+	channel *Channel
+	offset  uint64
+	epoch   uint64
+	at      int
+}
+
+// Turn looks at members until the budget ends.
+func (k *check) Turn(b *loop.Budget) (more bool) {
+	c := k.channel
+	for ; k.at < c.places(); k.at++ {
+		if s := c.member(k.at); s != nil && s.flags&positioned != 0 && k.missed(s) {
+			s.fail(Lost)
+		}
+		if !b.Spend(1) {
+			k.at++
+			return k.at < c.places()
+		}
+	}
+	return false
+}
+
+func (k *check) missed(s *Subscription) bool {
+	return s.era != k.channel.era || k.epoch != k.channel.epoch || s.offset < k.offset
+}
+
+// places is how many members there are, tombstones included.
+func (c *Channel) places() int {
+	if c.list != nil {
+		return len(c.list.all)
+	}
+	return c.len()
+}

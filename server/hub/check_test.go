@@ -1,0 +1,85 @@
+package hub
+
+import (
+	"slices"
+	"testing"
+
+	"stentor/codec"
+)
+
+// TestCheck: whoever is behind the broker's position after all that waited was handed out has missed something.
+func TestCheck(t *testing.T) {
+	r := newRig(t, 2)
+	at := func(offset uint64) codec.StreamPosition { return codec.StreamPosition{Offset: offset, Epoch: "e"} }
+	plain, here, there, behind := r.join(0, "news"), r.joinAt(0, "news", 2, "e"), r.joinAt(1, "news", 2, "e"), r.joinAt(1, "news", 1, "e")
+	r.table.Check("news", at(2))
+	r.settle()
+	behind.expectFailed(Lost)
+
+	// What is on its way counts.
+	r.publishAt("news", 3, "e")
+	r.table.Check("news", at(3))
+	r.settle()
+	// And whoever has got beyond since the position was read is well.
+	r.publishAt("news", 4, "e")
+	r.table.Check("news", at(3))
+	r.settle()
+	for _, x := range []*listener{plain, here, there} {
+		x.expectFailed()
+	}
+	if here.sub.Offset() != 4 {
+		t.Errorf("offset %d", here.sub.Offset())
+	}
+
+	// A publication that was lost on its way, and a stream that was made anew.
+	r.table.Check("news", at(5))
+	r.settle()
+	here.expectFailed(Lost)
+	there.expectFailed(Lost)
+	plain.expectFailed()
+	other := r.joinAt(0, "anew", 2, "e")
+	r.table.Check("anew", codec.StreamPosition{Offset: 0, Epoch: "f"})
+	r.table.Check("nobody", at(1))
+	r.settle()
+	other.expectFailed(Lost)
+}
+
+// TestCheckTakesTurns: a check of many members keeps its place.
+func TestCheckTakesTurns(t *testing.T) {
+	r := newRig(t, 1)
+	var all []*listener
+	for i := range 100 {
+		all = append(all, r.joinAt(0, "news", uint64(i%2), "e"))
+	}
+	r.table.Check("news", codec.StreamPosition{Offset: 1, Epoch: "e"})
+	for range 20 {
+		r.turn(0, 10)
+	}
+	for i, x := range all {
+		if want := i%2 == 0; (len(x.failed) == 1) != want {
+			t.Errorf("member %d failed %v", i, x.failed)
+		}
+	}
+}
+
+// TestPositioned: only channels with positions are listed, each in one stripe.
+func TestPositioned(t *testing.T) {
+	r := newRig(t, 1)
+	r.join(0, "plain")
+	x := r.joinAt(0, "news", 0, "e")
+	r.joinAt(0, "sport", 0, "e")
+	list := func() (names []string) {
+		for i := range StripesCount {
+			names = r.table.Positioned(names, i)
+		}
+		slices.Sort(names)
+		return names
+	}
+	if got := list(); !slices.Equal(got, []string{"news", "sport"}) {
+		t.Errorf("%q", got)
+	}
+	x.leave()
+	if got := list(); !slices.Equal(got, []string{"sport"}) {
+		t.Errorf("after leaving: %q", got)
+	}
+}
