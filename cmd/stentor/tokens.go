@@ -100,7 +100,7 @@ func checkTokenCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		claims, err := connection.Connect(token, time.Now())
+		claims, err := connection.ConnectWait(c.Context(), token)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func checkSubTokenCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		claims, err := subscription.Subscribe(token, time.Now())
+		claims, err := subscription.SubscribeWait(c.Context(), token)
 		if err != nil {
 			return err
 		}

@@ -32,70 +32,6 @@ type SubscribeClaims struct {
 	Override Override
 }
 
-// SubscribeOptions is what a connection token says about one of its server-side subscriptions.
-type SubscribeOptions struct {
-	Info     []byte
-	Data     []byte
-	Override Override
-}
-
-// Override replaces options of the namespace for one subscription.
-type Override struct {
-	Presence           Switch
-	JoinLeave          Switch
-	ForcePushJoinLeave Switch
-	ForceRecovery      Switch
-	ForcePositioning   Switch
-}
-
-// Switch is a boolean that may be absent.
-type Switch uint8
-
-// Positions of a switch.
-const (
-	Unset Switch = iota
-	Off
-	On
-)
-
-// Or returns the position, or value if there is none.
-func (s Switch) Or(value bool) bool {
-	if s == Unset {
-		return value
-	}
-	return s == On
-}
-
-// UnmarshalJSON reads {"value":true}.
-func (s *Switch) UnmarshalJSON(b []byte) error {
-	var v *struct{ Value bool }
-	if err := json.Unmarshal(b, &v); err != nil || v == nil {
-		return err
-	}
-	*s = Off
-	if v.Value {
-		*s = On
-	}
-	return nil
-}
-
-// jsonOptions is the text of SubscribeOptions in a token.
-type jsonOptions struct {
-	Info     json.RawMessage `json:"info"`
-	B64Info  string          `json:"b64info"`
-	Data     json.RawMessage `json:"data"`
-	B64Data  string          `json:"b64data"`
-	Override jsonOverride    `json:"override"`
-}
-
-type jsonOverride struct {
-	Presence           Switch `json:"presence"`
-	JoinLeave          Switch `json:"join_leave"`
-	ForcePushJoinLeave Switch `json:"force_push_join_leave"`
-	ForceRecovery      Switch `json:"force_recovery"`
-	ForcePositioning   Switch `json:"force_positioning"`
-}
-
 // claims is every claim that has a meaning, as it stands in the token.
 type claims struct {
 	given fields // by claim number; null is not given
@@ -270,6 +206,14 @@ func (c *claims) userID(userClaim string) (string, error) {
 	return "", invalid(fmt.Sprintf("the claim %s must be a string, in quotes: %s", userClaim, clip(string(v))))
 }
 
+// issuer returns iss, empty without one.
+func (c *claims) issuer() string {
+	if c.iss == nil {
+		return ""
+	}
+	return unquote(c.iss)
+}
+
 // audiences returns aud, which may be one string or a list.
 func (c *claims) audiences() (list []string, err error) {
 	if len(c.aud) == 0 {
@@ -278,10 +222,27 @@ func (c *claims) audiences() (list []string, err error) {
 	if c.aud[0] == '"' {
 		return []string{unquote(c.aud)}, nil
 	}
-	if json.Unmarshal(c.aud, &list) != nil {
+	list, ok := texts(c.aud)
+	if !ok {
 		return nil, invalid("the claim aud is neither a string nor a list of strings")
 	}
 	return list, nil
+}
+
+// texts reads a list of strings. encoding/json would take null for an empty one.
+func texts(value []byte) (list []string, ok bool) {
+	var all []*string
+	if json.Unmarshal(value, &all) != nil || all == nil {
+		return nil, false
+	}
+	list = make([]string, len(all))
+	for i, s := range all {
+		if s == nil {
+			return nil, false
+		}
+		list[i] = *s
+	}
+	return list, true
 }
 
 // checkTime reports a token out of its time.

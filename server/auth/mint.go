@@ -9,8 +9,13 @@ import (
 	"stentor/server/config"
 )
 
-// ErrNoSecret: there is no secret to sign a token with.
-var ErrNoSecret = errors.New("no hmac_secret_key in the token block of the configuration: set one to sign tokens")
+var (
+	// ErrNoSecret: there is no secret to sign a token with. Public keys verify only.
+	ErrNoSecret = errors.New("no hmac_secret_key in the token block of the configuration: set one to sign tokens")
+	// ErrSecretUnused: a token that is signed with the secret would not be valid.
+	ErrSecretUnused = errors.New("the token block of the configuration has jwks_public_endpoint, beside which hmac_secret_key does not count: " +
+		"sign tokens where the private keys are")
+)
 
 // MintConnection signs a connection token for user with HS256 and the secret of c. It ends after ttl; a negative ttl never
 // ends. Audience, issuer and the claim for the user are those that c asks for.
@@ -24,7 +29,10 @@ func MintSubscription(c config.Token, user, channel string, now time.Time, ttl t
 }
 
 func mint(c config.Token, claims jwt.MapClaims, user string, now time.Time, ttl time.Duration) (string, error) {
-	if c.HMACSecretKey == "" {
+	switch {
+	case c.JWKSPublicEndpoint != "":
+		return "", ErrSecretUnused
+	case c.HMACSecretKey == "":
 		return "", ErrNoSecret
 	}
 	claims["sub"], claims["iat"] = user, now.Unix()

@@ -65,12 +65,39 @@ func split(token string) (parts, error) {
 	return parts{header, claims, signature, token[:len(header)+1+len(claims)]}, nil
 }
 
-// readHeader returns the algorithm that a decoded header names. Other fields matter only if they change how the token is to
-// be read, and are refused then (RFC 7515 section 4.1.11, RFC 7797).
-func readHeader(b []byte) (alg string, err error) {
-	if err := checkObject(b); err != nil {
-		return "", invalid("its header " + err.Error())
+// decodeSignature decodes header and signature, one after the other, into buffer. The signature stays there.
+func (p *parts) decodeSignature(buffer []byte) (s signature, err error) {
+	text, err := base64url.AppendDecode(buffer, []byte(p.header))
+	if err != nil {
+		return s, invalid("its header is not base64url")
 	}
+	h, err := readHeader(text)
+	if err != nil {
+		return s, err
+	}
+	if s.alg, err = findAlgorithm(h.alg); err != nil {
+		return s, err
+	}
+	s.kid, s.signed = h.kid, p.signed
+	if s.bytes, err = base64url.AppendDecode(buffer, []byte(p.signature)); err != nil {
+		return s, invalid("its signature is not base64url")
+	}
+	return s, nil
+}
+
+// header is what counts of a token's header.
+type header struct {
+	alg string
+	kid string // empty: none
+}
+
+// readHeader reads a decoded header. Other fields matter only if they change how the token is to be read, and are refused
+// then (RFC 7515 section 4.1.11, RFC 7797).
+func readHeader(b []byte) (h header, err error) {
+	if err := checkObject(b); err != nil {
+		return h, invalid("its header " + err.Error())
+	}
+	const fieldAlg, fieldKid = 0, 1
 	var seen fields
 	for o := members(b); ; {
 		name, value, ok := o.next()
@@ -79,24 +106,29 @@ func readHeader(b []byte) (alg string, err error) {
 		}
 		switch string(name) {
 		case "alg":
-			if !seen.first(0) || value[0] != '"' {
-				return "", invalid("its header does not have one alg")
+			if !seen.first(fieldAlg) || value[0] != '"' {
+				return h, invalid("its header does not have one alg")
 			}
-			alg = unquote(value)
+			h.alg = unquote(value)
+		case "kid":
+			if !seen.first(fieldKid) || value[0] != '"' || len(value) > KeyIDBytesMax+2 {
+				return h, invalid(fmt.Sprintf("its header has a kid that is not one string of at most %d bytes", KeyIDBytesMax))
+			}
+			h.kid = unquote(value)
 		case "crit":
-			return "", invalid("its header has critical extensions (crit), none of which is known")
+			return h, invalid("its header has critical extensions (crit), none of which is known")
 		case "b64":
 			if string(value) != "true" {
-				return "", invalid("its header asks for claims that are not encoded (b64)")
+				return h, invalid("its header asks for claims that are not encoded (b64)")
 			}
 		case "enc", "zip":
-			return "", invalid("its header is that of an encrypted token (JWE)")
+			return h, invalid("its header is that of an encrypted token (JWE)")
 		}
 	}
-	if !seen.has(0) {
-		return "", invalid("its header does not have one alg")
+	if !seen.has(fieldAlg) {
+		return h, invalid("its header does not have one alg")
 	}
-	return alg, nil
+	return h, nil
 }
 
 // fields remembers which of up to 32 members were met.

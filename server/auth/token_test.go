@@ -57,7 +57,6 @@ func check(t *testing.T, err, want error, reason string) {
 
 func TestSignature(t *testing.T) {
 	hmac := config.Token{HMACSecretKey: secret}
-	pem := "-----BEGIN RSA PUBLIC KEY-----\nMIIB\n-----END RSA PUBLIC KEY-----"
 	claims := `{"sub":"42"}`
 	sign := func(m jwt.SigningMethod, key string) string {
 		return encode(t, `{"alg":"`+m.Alg()+`"}`, claims, m, []byte(key))
@@ -80,9 +79,6 @@ func TestSignature(t *testing.T) {
 		{"other key", hmac, sign(jwt.SigningMethodHS256, "other"), ErrInvalid, "does not match: sign with the key in client.token.hmac_secret_key"},
 		{"no key", config.Token{}, good, ErrInvalid, "set client.token.hmac_secret_key"},
 		{"empty key", config.Token{}, sign(jwt.SigningMethodHS256, ""), ErrInvalid, "no key for HS256"},
-		{"jwks beside a key", config.Token{HMACSecretKey: secret, JWKSPublicEndpoint: "https://x"}, good, ErrInvalid, "jwks_public_endpoint"},
-		{"signed with the RSA public key", config.Token{RSAPublicKey: pem}, sign(jwt.SigningMethodHS256, pem), ErrInvalid, "no key for HS256"},
-
 		{"RS256 header on an HMAC signature", hmac, encode(t, `{"alg":"RS256"}`, claims, jwt.SigningMethodHS256, []byte(secret)), ErrInvalid, "no key for RS256"},
 		{"ES256 of zeros", hmac, encode(t, `{"alg":"ES256"}`, claims, nil, nil) + strings.Repeat("A", 86), ErrInvalid, "no key for ES256"},
 		{"EdDSA", hmac, encode(t, `{"alg":"EdDSA"}`, claims, nil, nil) + strings.Repeat("A", 86), ErrInvalid, "EdDSA"},
@@ -162,6 +158,10 @@ func TestHeader(t *testing.T) {
 		{`{"alg":"HS256","alg":"none"}`, "does not have one alg"},
 		{`{"alg":"none","alg":"HS256"}`, "does not have one alg"},
 		{`{"alg":"HS256","\u0061lg":"none"}`, "does not have one alg"},
+		{`{"alg":"HS256","kid":"` + strings.Repeat("k", KeyIDBytesMax) + `"}`, ""},
+		{`{"alg":"HS256","kid":"` + strings.Repeat("k", KeyIDBytesMax+1) + `"}`, "kid"},
+		{`{"alg":"HS256","kid":7}`, "kid"},
+		{`{"alg":"HS256","kid":"a","kid":"b"}`, "kid"},
 		{`{"alg":"HS256","crit":["exp"],"exp":1}`, "crit"},
 		{`{"alg":"HS256","crit":[]}`, "crit"},
 		{`{"alg":"HS256","b64":false}`, "b64"},
@@ -227,12 +227,13 @@ func TestSkipSignature(t *testing.T) {
 		want   error
 		reason string
 	}{
-		"any key":          {encode(t, `{"alg":"HS256"}`, `{"sub":"42"}`, jwt.SigningMethodHS256, []byte("x")), nil, ""},
-		"any algorithm":    {encode(t, `{"alg":"RS256"}`, `{"sub":"42"}`, nil, nil) + "AAAA", nil, ""},
-		"no signature":     {encode(t, `{"alg":"HS256"}`, `{"sub":"42"}`, nil, nil), nil, ""},
-		"none":             {encode(t, `{"alg":"none"}`, `{"sub":"42"}`, nil, nil), ErrInvalid, "never accepted"},
-		"expired all same": {encode(t, `{"alg":"HS256"}`, claims, nil, nil), ErrExpired, ""},
-		"claims all same":  {encode(t, `{"alg":"HS256"}`, `{"sub":42}`, nil, nil), ErrInvalid, "claim sub"},
+		"any key":           {encode(t, `{"alg":"HS256"}`, `{"sub":"42"}`, jwt.SigningMethodHS256, []byte("x")), nil, ""},
+		"any algorithm":     {encode(t, `{"alg":"RS256"}`, `{"sub":"42"}`, nil, nil) + "AAAA", nil, ""},
+		"no signature":      {encode(t, `{"alg":"HS256"}`, `{"sub":"42"}`, nil, nil), nil, ""},
+		"unknown algorithm": {encode(t, `{"alg":"XS256"}`, `{"sub":"42"}`, nil, nil) + "AAAA", ErrInvalid, "unknown algorithm"},
+		"none":              {encode(t, `{"alg":"none"}`, `{"sub":"42"}`, nil, nil), ErrInvalid, "never accepted"},
+		"expired all same":  {encode(t, `{"alg":"HS256"}`, claims, nil, nil), ErrExpired, ""},
+		"claims all same":   {encode(t, `{"alg":"HS256"}`, `{"sub":42}`, nil, nil), ErrInvalid, "claim sub"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := v.Connect(test.token, now)
@@ -249,10 +250,13 @@ func TestNewVerifierRefuses(t *testing.T) {
 		"client.token.audience_regex":           {AudienceRegex: "("},
 		"client.token.issuer_regex":             {IssuerRegex: strings.Repeat("a", RegexBytesMax+1)},
 		"client.token.hmac_secret_key":          {HMACSecretKey: "-----BEGIN PUBLIC KEY-----\nMIIB"},
+		"client.token.rsa_public_key":           {RSAPublicKey: "x"},
+		"client.token.ecdsa_public_key":         {ECDSAPublicKey: "x"},
+		"client.token.jwks_public_endpoint":     {JWKSPublicEndpoint: "x"},
 		"client.token.hmac_previous_secret_key": {HMACPreviousSecretKey: "\n-----BEGIN PUBLIC KEY-----\nMIIB"},
 	}
 	for _, option := range slices.Sorted(maps.Keys(tests)) {
-		if _, err := NewVerifier("client.token", tests[option], false); err == nil || !strings.HasPrefix(err.Error(), option+":") {
+		if _, err := NewVerifier("client.token", tests[option], false); err == nil || !strings.HasPrefix(err.Error(), option) {
 			t.Errorf("%s: %v", option, err)
 		}
 	}
@@ -306,6 +310,10 @@ func TestMint(t *testing.T) {
 	}
 	if _, err := MintConnection(config.Token{}, "42", now, time.Hour); !errors.Is(err, ErrNoSecret) {
 		t.Errorf("without a secret: %v", err)
+	}
+	c.JWKSPublicEndpoint = "https://x"
+	if _, err := MintConnection(c, "42", now, time.Hour); !errors.Is(err, ErrSecretUnused) {
+		t.Errorf("beside a JWKS: %v", err)
 	}
 	for _, bad := range []string{"", "a.b", "a.!.c"} {
 		if _, err := Payload(bad); !errors.Is(err, ErrInvalid) {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -11,13 +10,24 @@ import (
 	"stentor/server/config"
 )
 
-// RegexBytesMax is the longest audience_regex and issuer_regex.
-const RegexBytesMax = 1024
+// Limits of patterns, and of what they are compared with: with a JWKS that is before anybody has verified it.
+const (
+	// RegexBytesMax is the longest audience_regex and issuer_regex.
+	RegexBytesMax = 1024
+	// IssuerBytesMax is the longest iss that is compared with issuer_regex.
+	IssuerBytesMax = 1024
+	// AudienceBytesMax is the longest text of aud, with all its members, that is compared with audience_regex.
+	AudienceBytesMax = 4096
+)
 
-// Verifier verifies tokens by one token block of the configuration. Immutable; see [NewVerifiers].
+// Verifier verifies tokens by one token block of the configuration. It never changes, but for what it remembers: keys that
+// were fetched and signatures that were right. See [NewVerifiers].
 type Verifier struct {
 	path          string // of the block, for reasons that name an option
 	keys          keySet
+	memo          *memo
+	store         *keyStore // nil: keys are those of the block
+	endpoint      config.JWKSEndpoint
 	skipSignature bool
 
 	audience      string
@@ -44,6 +54,7 @@ func NewVerifiers(cfg *config.Config) (connection, subscription *Verifier, err e
 func NewVerifier(path string, c config.Token, skipSignature bool) (*Verifier, error) {
 	v := &Verifier{
 		path:          path,
+		memo:          newMemo(),
 		skipSignature: skipSignature,
 		audience:      c.Audience,
 		issuer:        c.Issuer,
@@ -55,6 +66,12 @@ func NewVerifier(path string, c config.Token, skipSignature bool) (*Verifier, er
 	var err error
 	if v.keys, err = newKeySet(path, &c); err != nil {
 		return nil, err
+	}
+	if v.endpoint, err = c.JWKSEndpoint(); err != nil {
+		return nil, fmt.Errorf("%s.%w", path, err)
+	}
+	if c.JWKSPublicEndpoint != "" {
+		v.store = newKeyStore(path + ".jwks_public_endpoint")
 	}
 	if v.audienceRegex, err = compile(path+".audience_regex", c.AudienceRegex); err != nil {
 		return nil, err
@@ -80,7 +97,8 @@ func compile(path, pattern string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// Connect verifies a connection token. Errors are [ErrExpired] and [ErrInvalid], with the reason in their text.
+// Connect verifies a connection token. Errors are [ErrExpired] and [ErrInvalid], with the reason in their text, and
+// [*Pending]. It never waits.
 func (v *Verifier) Connect(token string, now time.Time) (ConnectClaims, error) {
 	c, err := v.verify(token, now)
 	if err != nil {
@@ -108,52 +126,8 @@ func (v *Verifier) Connect(token string, now time.Time) (ConnectClaims, error) {
 	return r, nil
 }
 
-// readChannels reads the claim channels; nil without one.
-func readChannels(b []byte) ([]string, error) {
-	if len(b) == 0 {
-		return nil, nil
-	}
-	var list []string
-	if json.Unmarshal(b, &list) != nil {
-		return nil, invalid("the claim channels is not a list of strings")
-	}
-	return list, nil
-}
-
-// readSubs reads the claim subs; nil without one.
-func readSubs(b []byte) (map[string]SubscribeOptions, error) {
-	if len(b) == 0 {
-		return nil, nil
-	}
-	var texts map[string]jsonOptions
-	if err := json.Unmarshal(b, &texts); err != nil {
-		return nil, invalid("the claim subs is not an object of channels with their options")
-	}
-	subs := make(map[string]SubscribeOptions, len(texts))
-	for channel, t := range texts {
-		s := SubscribeOptions{Override: Override(t.Override)}
-		var err error
-		if s.Info, err = raw("info", absent(t.Info), t.B64Info); err != nil {
-			return nil, err
-		}
-		if s.Data, err = raw("data", absent(t.Data), t.B64Data); err != nil {
-			return nil, err
-		}
-		subs[channel] = s
-	}
-	return subs, nil
-}
-
-// absent turns null into nothing, as it is for claims.
-func absent(value json.RawMessage) json.RawMessage {
-	if string(value) == "null" {
-		return nil
-	}
-	return value
-}
-
 // Subscribe verifies a subscription token. Whether it is for the channel and the client at hand is for the caller to see.
-// Errors are [ErrExpired] and [ErrInvalid], with the reason in their text.
+// Errors are those of Connect. It never waits.
 func (v *Verifier) Subscribe(token string, now time.Time) (SubscribeClaims, error) {
 	c, err := v.verify(token, now)
 	if err != nil {
@@ -181,18 +155,6 @@ func (v *Verifier) Subscribe(token string, now time.Time) (SubscribeClaims, erro
 	return r, nil
 }
 
-// readOverride reads the claim override; all unset without one.
-func readOverride(b []byte) (Override, error) {
-	if len(b) == 0 {
-		return Override{}, nil
-	}
-	var o jsonOverride
-	if json.Unmarshal(b, &o) != nil {
-		return Override{}, invalid(`the claim override is not an object of options with {"value":…}`)
-	}
-	return Override(o), nil
-}
-
 // verify returns the claims of a token whose signature, audience and issuer are right; time is left to the caller. The
 // claims alias a buffer of their own.
 func (v *Verifier) verify(token string, now time.Time) (claims, error) {
@@ -200,28 +162,30 @@ func (v *Verifier) verify(token string, now time.Time) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
-	// One buffer for everything: header and signature are done with when the claims come.
-	buffer := make([]byte, 0, base64url.DecodedLen(max(len(p.header), len(p.claims), len(p.signature))))
-	header, err := base64url.AppendDecode(buffer, []byte(p.header))
-	if err != nil {
-		return claims{}, invalid("its header is not base64url")
-	}
-	alg, err := readHeader(header)
+	// One buffer for everything: the header is done with when the signature comes, and the claims are behind it.
+	ahead := base64url.DecodedLen(max(len(p.header), len(p.signature)))
+	buffer := make([]byte, 0, ahead+base64url.DecodedLen(len(p.claims)))
+	s, err := p.decodeSignature(buffer[:0:ahead])
 	if err != nil {
 		return claims{}, err
 	}
-	signature, err := base64url.AppendDecode(buffer, []byte(p.signature))
-	if err != nil {
-		return claims{}, invalid("its signature is not base64url")
+	if v.store == nil && !v.skipSignature {
+		if err := v.keys.verify(&s, v.memo, now); err != nil {
+			return claims{}, err
+		}
 	}
-	if !v.skipSignature {
-		err = v.keys.verify(alg, p.signed, signature, now)
-	} else if isNone(alg) {
-		err = invalid(whyNone)
-	}
+	c, err := v.readClaims(&p, buffer[ahead:ahead])
 	if err != nil {
 		return claims{}, err
 	}
+	if v.store != nil && !v.skipSignature {
+		err = v.verifyFetched(&s, &c)
+	}
+	return c, err
+}
+
+// readClaims decodes the claims of a token into buffer and checks that they are for this server.
+func (v *Verifier) readClaims(p *parts, buffer []byte) (claims, error) {
 	text, err := base64url.AppendDecode(buffer, []byte(p.claims))
 	if err != nil {
 		return claims{}, invalid("its claims are not base64url")
@@ -233,17 +197,53 @@ func (v *Verifier) verify(token string, now time.Time) (claims, error) {
 	return c, v.checkSource(&c)
 }
 
+// verifyFetched checks a signature with a key of the JWKS that belongs to c. That nobody has signed c yet does no harm: issuer
+// and audience were found to be allowed, nothing else of c is used, and the key that comes of it has to fit.
+func (v *Verifier) verifyFetched(s *signature, c *claims) error {
+	switch {
+	case s.alg.kind == kindHMAC:
+		return invalid("no key for " + s.alg.name + ": with " + v.store.option + " tokens are signed with RSA, ECDSA or EdDSA")
+	case s.kid == "":
+		return invalid("its header has no kid, which says which key of " + v.store.option + " it is signed with")
+	}
+	endpoint, err := v.endpoint.Fill(func(name string) string { return v.matched(c, name) })
+	if err != nil {
+		return invalid(v.store.option + ": " + err.Error())
+	}
+	k, err := v.store.find(endpoint, s)
+	if err != nil {
+		return err
+	}
+	if !s.by(&k, v.memo) {
+		return invalid(fmt.Sprintf("the signature does not match the key %q of %s", clip(s.kid), shownEndpoint(endpoint)))
+	}
+	return nil
+}
+
+// matched returns what a named group of the patterns has matched. Of several audiences the first that matches counts.
+func (v *Verifier) matched(c *claims, name string) string {
+	if v.issuerRegex != nil {
+		if i := v.issuerRegex.SubexpIndex(name); i > 0 {
+			return v.issuerRegex.FindStringSubmatch(c.issuer())[i]
+		}
+	}
+	list, _ := c.audiences() // were read before
+	for _, audience := range list {
+		if m := v.audienceRegex.FindStringSubmatch(audience); m != nil {
+			return m[v.audienceRegex.SubexpIndex(name)]
+		}
+	}
+	return ""
+}
+
 // checkSource reports a token of another issuer, or for another audience.
 func (v *Verifier) checkSource(c *claims) error {
 	if v.issuer != "" || v.issuerRegex != nil {
-		iss := ""
-		if c.iss != nil {
-			iss = unquote(c.iss)
-		}
+		iss := c.issuer()
 		if v.issuer != "" && iss != v.issuer {
 			return invalid(fmt.Sprintf("its issuer (iss) is %q and not %s.issuer, %q", clip(iss), v.path, v.issuer))
 		}
-		if v.issuerRegex != nil && !v.issuerRegex.MatchString(iss) {
+		if v.issuerRegex != nil && (len(iss) > IssuerBytesMax || !v.issuerRegex.MatchString(iss)) {
 			return invalid(fmt.Sprintf("its issuer (iss) %q does not match %s.issuer_regex", clip(iss), v.path))
 		}
 	}
@@ -257,7 +257,7 @@ func (v *Verifier) checkSource(c *claims) error {
 	if v.audience != "" && !slices.Contains(list, v.audience) {
 		return invalid(fmt.Sprintf("its audience (aud) does not contain %s.audience, %q", v.path, v.audience))
 	}
-	if v.audienceRegex != nil && !slices.ContainsFunc(list, v.audienceRegex.MatchString) {
+	if v.audienceRegex != nil && (len(c.aud) > AudienceBytesMax || !slices.ContainsFunc(list, v.audienceRegex.MatchString)) {
 		return invalid(fmt.Sprintf("its audience (aud) does not match %s.audience_regex", v.path))
 	}
 	return nil

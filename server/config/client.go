@@ -52,9 +52,9 @@ type Token struct {
 	HMACSecretKey                       string `json:"hmac_secret_key" secret:"true" desc:"HS256/384/512 key"`
 	HMACPreviousSecretKey               string `json:"hmac_previous_secret_key" secret:"true" desc:"former key for rotation"`
 	HMACPreviousSecretKeyValidUntil     int64  `json:"hmac_previous_secret_key_valid_until" desc:"unix s until former key accepted; 0 = no end"`
-	RSAPublicKey                        string `json:"rsa_public_key" desc:"PEM, RS*"`
-	ECDSAPublicKey                      string `json:"ecdsa_public_key" desc:"PEM, ES*"`
-	JWKSPublicEndpoint                  string `json:"jwks_public_endpoint" desc:"JWKS URL, may be template"`
+	RSAPublicKey                        string `json:"rsa_public_key" desc:"RS256/384/512 public key: PEM text, base64 of it, or a file"`
+	ECDSAPublicKey                      string `json:"ecdsa_public_key" desc:"ES256/384/512 public key, by its curve: PEM text, base64 of it, or a file"`
+	JWKSPublicEndpoint                  string `json:"jwks_public_endpoint" desc:"address of a JSON Web Key Set; {{name}} stands for a named group of the patterns; other keys do not count beside it"`
 	Audience                            string `json:"audience" desc:"required aud"`
 	AudienceRegex                       string `json:"audience_regex" desc:"aud pattern"`
 	Issuer                              string `json:"issuer" desc:"required iss"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -10,7 +11,6 @@ import (
 // warning (features).
 func (p *checker) refusals() {
 	p.refuseTLS()
-	p.refuseTokens()
 	p.refuseProxies()
 }
 
@@ -32,34 +32,6 @@ func (p *checker) refuseTLS() {
 	} {
 		if t.on {
 			p.refuse(t.path, "true", "the server would speak plain text", "let a proxy in front terminate TLS, and remove this option")
-		}
-	}
-}
-
-// refuseTokens stops a server that could verify no token of the kind it was told to.
-func (p *checker) refuseTokens() {
-	c := p.cfg.Client
-	p.refuseToken("client.token", c.Token)
-	if c.SubscriptionToken.Enabled {
-		p.refuseToken("client.subscription_token", c.SubscriptionToken.Token)
-	}
-}
-
-func (p *checker) refuseToken(path string, t Token) {
-	const remedy = "use hmac_secret_key (HS256, HS384, HS512) for now"
-	if t.JWKSPublicEndpoint != "" {
-		p.fail(path+".jwks_public_endpoint", t.JWKSPublicEndpoint,
-			"JWKS is not built yet, and with this option no other key counts, so no token would be valid", remedy+", and remove this option")
-		return
-	}
-	if t.HMACSecretKey != "" {
-		return
-	}
-	for _, k := range []struct{ option, value string }{
-		{".rsa_public_key", t.RSAPublicKey}, {".ecdsa_public_key", t.ECDSAPublicKey},
-	} {
-		if k.value != "" {
-			p.fail(path+k.option, "", "is the only key and verifying with it is not built yet, so no token would be valid", remedy)
 		}
 	}
 }
@@ -133,6 +105,28 @@ func (t *Token) hasKey() bool {
 	return t.HMACSecretKey != "" || t.RSAPublicKey != "" || t.ECDSAPublicKey != "" || t.JWKSPublicEndpoint != ""
 }
 
+// advice returns what is dangerous, or has no effect, about the keys of the block at path.
+func (t *Token) advice(path string) (list []Warning) {
+	if t.JWKSPublicEndpoint == "" {
+		return nil
+	}
+	endpoint := path + ".jwks_public_endpoint"
+	say := func(option, text string) {
+		list = append(list, Warning{Topic: Advice, Path: path + option, Text: text})
+	}
+	if t.HMACSecretKey != "" || t.RSAPublicKey != "" || t.ECDSAPublicKey != "" {
+		say(".jwks_public_endpoint", endpoint+" is set, so only keys from there count; the other keys in "+path+" are not used")
+	}
+	if t.InsecureSkipJWKSEndpointSafetyCheck && strings.Contains(t.JWKSPublicEndpoint, "{{") {
+		say(".insecure_skip_jwks_endpoint_safety_check", path+".insecure_skip_jwks_endpoint_safety_check is set: whoever brings a token chooses, "+
+			"within the patterns of issuer and audience, where its key comes from")
+	}
+	if u, err := url.Parse(t.JWKSPublicEndpoint); strings.HasPrefix(t.JWKSPublicEndpoint, "http://") && (err != nil || !isLocal(u.Hostname())) {
+		say(".jwks_public_endpoint", endpoint+" begins with http://: whoever is on the way can put keys of their own in place of yours; use https://")
+	}
+	return list
+}
+
 // admitsSomebody reports that a client has some way to connect.
 func (c *Config) admitsSomebody() bool {
 	cl := &c.Client
@@ -168,11 +162,15 @@ func (c *Config) advice() []Warning {
 		}
 	}
 	if !c.admitsSomebody() {
-		say("client.token.hmac_secret_key", "no client can connect: set client.token.hmac_secret_key, or "+
-			"client.allow_anonymous_connect_without_token")
+		say("client.token.hmac_secret_key", "no client can connect: set client.token.hmac_secret_key (or rsa_public_key, ecdsa_public_key, "+
+			"jwks_public_endpoint), or client.allow_anonymous_connect_without_token")
 	}
 	if t := c.Client.SubscriptionToken; t.Enabled && !t.hasKey() {
-		say("client.subscription_token.enabled", "no subscription token can be valid: set client.subscription_token.hmac_secret_key")
+		say("client.subscription_token.enabled", "no subscription token can be valid: set client.subscription_token.hmac_secret_key, or another key there")
+	}
+	list = append(list, c.Client.Token.advice("client.token")...)
+	if c.Client.SubscriptionToken.Enabled {
+		list = append(list, c.Client.SubscriptionToken.advice("client.subscription_token")...)
 	}
 	if c.HTTPAPI.Key == "" && !c.HTTPAPI.Insecure && !c.HTTPAPI.Disabled && !c.Dev.Enabled {
 		say("http_api.key", "every call of the HTTP API is answered 401: set http_api.key")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"reflect"
@@ -227,6 +228,27 @@ func (p *checker) token(path string, t Token) {
 	}
 	if t.HMACPreviousSecretKey != "" && t.HMACSecretKey == "" {
 		p.fail(path+".hmac_previous_secret_key", "", "is set without "+path+".hmac_secret_key", "set the current key")
+	}
+	p.keys(path, &t)
+}
+
+// keys checks that tokens can be verified with the keys of a token block.
+func (p *checker) keys(path string, t *Token) {
+	for _, k := range []struct{ option, secret string }{
+		{"hmac_secret_key", t.HMACSecretKey}, {"hmac_previous_secret_key", t.HMACPreviousSecretKey},
+	} {
+		if err := CheckSecret(k.secret); err != nil {
+			p.fail(path+"."+k.option, "", err.Error(), "put the key into rsa_public_key or ecdsa_public_key")
+		}
+	}
+	_, err1 := t.RSAKey()
+	_, err2 := t.ECDSAKey()
+	_, err3 := t.JWKSEndpoint()
+	for _, err := range []error{err1, err2, err3} {
+		var e *Error
+		if errors.As(err, &e) {
+			p.fail(path+"."+e.Path, e.Value, e.Problem, e.Remedy)
+		}
 	}
 }
 

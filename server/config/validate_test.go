@@ -75,10 +75,10 @@ func TestContradictions(t *testing.T) {
 		{"autocert", `{"http_server": {"tls_autocert": {"enabled": true}}}`, "http_server.tls_autocert.enabled", notYet},
 		{"internal TLS", `{"http_server": {"internal_tls": {"enabled": true}}}`, "http_server.internal_tls.enabled", notYet},
 		{"old TLS", `{"tls": true}`, "http_server.tls.enabled", notYet},
-		{"JWKS", `{"client": {"token": {"jwks_public_endpoint": "https://x", "hmac_secret_key": "s"}}}`, "client.token.jwks_public_endpoint", "JWKS is not built yet"},
-		{"RSA alone", `{"client": {"token": {"rsa_public_key": "x"}}}`, "client.token.rsa_public_key", "is the only key"},
-		{"ECDSA alone", `{"client": {"token": {"ecdsa_public_key": "x"}}}`, "client.token.ecdsa_public_key", "is the only key"},
-		{"RSA alone for subscriptions", `{"client": {"subscription_token": {"enabled": true, "rsa_public_key": "x"}}}`, "client.subscription_token.rsa_public_key", "is the only key"},
+		{"public key as a secret", `{"client": {"token": {"hmac_secret_key": "-----BEGIN PUBLIC KEY-----"}}}`, "client.token.hmac_secret_key", "this is a public key"},
+		{"JWKS", `{"client": {"token": {"jwks_public_endpoint": "x"}}}`, "client.token.jwks_public_endpoint", "does not begin with https://"},
+		{"RSA", `{"client": {"token": {"rsa_public_key": "x"}}}`, "client.token.rsa_public_key", "neither PEM text"},
+		{"ECDSA for subscriptions", `{"client": {"subscription_token": {"enabled": true, "ecdsa_public_key": "x"}}}`, "client.subscription_token.ecdsa_public_key", "neither PEM text"},
 		{"empty subscription key", `{"client": {"subscription_token": {"enabled": true, "hmac_secret_key": ""}}}`, "client.subscription_token.hmac_secret_key", "is given but empty"},
 		{"connect proxy beside anonymous", `{"client": {"allow_anonymous_connect_without_token": true, "proxy": {"connect": {"enabled": true, "endpoint": "http://x"}}}}`, "client.proxy.connect.enabled", notYet},
 		{"subscribe proxy beside a right", `{"channel": {"proxy": {"subscribe": {"endpoint": "http://x"}}, "without_namespace": {"subscribe_proxy_enabled": true, "allow_subscribe_for_client": true}}}`,
@@ -107,7 +107,7 @@ func TestAccepted(t *testing.T) {
 	for _, file := range []string{
 		channelFile(`"history_size": 1, "history_ttl": "1s", "force_recovery": true, "force_recovery_mode": "cache", "auto_cache_recover": true`),
 		channelFile(`"channel_regex": "^[a-z]+$", "publication_data_format": "json_object", "allowed_delta_types": ["fossil"]`),
-		`{"client": {"token": {"hmac_secret_key": "s", "rsa_public_key": "x", "user_id_claim": "user_id"}}}`,
+		`{"client": {"token": {"hmac_secret_key": "s", "user_id_claim": "user_id"}}}`,
 		`{"client": {"token": {"hmac_secret_key": ""}, "allow_anonymous_connect_without_token": true}}`,
 		`{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://x"}}}}`,
 		`{"channel": {"proxy": {"subscribe": {"endpoint": "grpc://x:1"}}, "without_namespace": {"subscribe_proxy_enabled": true}}}`,
@@ -116,7 +116,8 @@ func TestAccepted(t *testing.T) {
 		`{"admin": {"enabled": true, "insecure": true}}`,
 		`{"channel": {"private_prefix": ""}}`,
 		`{"client": {"subscription_token": {"enabled": true, "hmac_secret_key": "x"}}}`,
-		`{"client": {"subscription_token": {"jwks_public_endpoint": "https://x"}}}`,
+		`{"client": {"token": {"jwks_public_endpoint": "https://x"}}}`,
+		`{"client": {"subscription_token": {"jwks_public_endpoint": "nothing", "rsa_public_key": "while it is off"}}}`,
 	} {
 		if _, err := (given{file: file}).load(t); err != nil {
 			t.Errorf("%s: %v", file, err)
@@ -143,7 +144,6 @@ func TestNotBuilt(t *testing.T) {
 		{`{"consumers": [{"name": "aa", "type": "kafka"}]}`, ""},
 		{`{"rpc": {"ping": {"enabled": true}}}`, ""},
 		{`{"rpc": {"namespaces": [{"name": "aa"}]}}`, "RPC methods of the backend are not built yet"},
-		{`{"client": {"token": {"hmac_secret_key": "s", "rsa_public_key": "x"}}}`, "verifying RSA and ECDSA tokens is not built yet; accepted and ignored: such tokens are refused"},
 		{`{"usage_stats": {"disabled": true}, "prometheus": {"enabled": true}, "health": {"enabled": true}, "debug": {"enabled": true}, "pid_file": "x", "node": {"name": "n"}, "shutdown": {"timeout": "3s"}}`, ""},
 		{channelFile(`"history_size": 1, "history_ttl": "1s", "force_recovery": true, "allow_recovery": true, "allow_positioning": true, "force_positioning": true, "allow_publish_for_client": true, "channel_regex": "a"`), ""},
 	} {
@@ -158,6 +158,10 @@ func TestNotBuilt(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
 		{`{}`, "no client can connect: set client.token.hmac_secret_key"},
+		{`{"client": {"token": {"jwks_public_endpoint": "https://x", "hmac_secret_key": "s"}}}`, "the other keys in client.token are not used"},
+		{`{"client": {"token": {"jwks_public_endpoint": "http://x"}}}`, "use https://"},
+		{`{"client": {"subscription_token": {"enabled": true, "jwks_public_endpoint": "http://{{h}}/", "issuer_regex": "(?P<h>.*)", "insecure_skip_jwks_endpoint_safety_check": true}}}`,
+			"client.subscription_token.insecure_skip_jwks_endpoint_safety_check is set"},
 		{`{"client": {"subscription_token": {"enabled": true}}}`, "no subscription token can be valid"},
 		{`{}`, "every call of the HTTP API is answered 401"},
 		{`{"client": {"insecure": true}}`, "client.insecure is set, which is meant for development only"},

@@ -10,7 +10,8 @@
 // number of its channels, is the session's to check.
 //
 // A Policy is built from the configuration and never changes, so that every loop uses it without a lock; a reload builds a
-// new one. Nothing here waits. A decision without a token allocates nothing, whether it is yes or no.
+// new one. Nothing here waits: where a token needs a key that has to be fetched, the *auth.Pending of package auth comes back
+// as it is. A decision without a token allocates nothing, whether it is yes or no.
 //
 // A refusal that a newcomer to the server runs into says in the log which option to set; see notice.go for why that cannot
 // flood the log.

@@ -60,7 +60,7 @@ const (
 // noticeTexts says what happened and what to do if it should not have.
 var noticeTexts = [noticeKinds]struct{ what, remedy string }{
 	noticeNoCredentials: {"a client without a token was refused",
-		"give clients a connection token signed with client.token.hmac_secret_key, or set client.allow_anonymous_connect_without_token"},
+		"give clients a connection token signed with client.token.hmac_secret_key (or its key pair), or set client.allow_anonymous_connect_without_token"},
 	noticeTokenInvalid: {"an invalid connection token was refused", "see the reason"},
 	noticeTokenExpired: {"an expired connection token was refused",
 		"clients get a new token from your backend; if they do not, check its clock and the lifetime that it gives to tokens"},

@@ -102,7 +102,8 @@ type Credentials struct {
 }
 
 // Connect decides on a connect command by rows 2 to 8 of the protocol's table of connect. headerUser is the value of the
-// header that client.user_id_http_header names, or empty; it is kept as it is. Nothing in the result aliases req.
+// header that client.user_id_http_header names, or empty; it is kept as it is. Nothing in the result aliases req. An
+// *auth.Pending means that the decision needs a key that has to be fetched: then ask again.
 func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.Time) (Credentials, error) {
 	var c Credentials
 	var claims auth.ConnectClaims
@@ -142,6 +143,8 @@ func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.
 func (p *Policy) connectToken(token string, now time.Time) (auth.ConnectClaims, error) {
 	claims, err := p.connection.Connect(token, now)
 	switch {
+	case auth.IsPending(err):
+		return Credentials{}, err
 	case auth.IsExpired(err):
 		p.notices.note(noticeTokenExpired, err.Error())
 		return claims, codec.ErrorTokenExpired

@@ -74,7 +74,7 @@ func (p *Policy) precheck(ch channel.Channel, req *codec.SubscribeRequest) error
 }
 
 // Subscribe decides on a subscribe command by rows 1 to 4 and 7 to 19 of the protocol's table of subscribe. Nothing in the
-// result aliases req.
+// result aliases req. An *auth.Pending means the same as in Connect.
 func (p *Policy) Subscribe(c Client, req *codec.SubscribeRequest, now time.Time) (Subscription, error) {
 	ch, _ := p.rules.Resolve(req.Channel) // checkName tells what is wrong
 	if err := p.precheck(ch, req); err != nil {
@@ -131,6 +131,8 @@ func (p *Policy) checkType(c *Client, ch channel.Channel, asked int32) error {
 func (p *Policy) subscribeToken(c *Client, ch channel.Channel, token string, now time.Time) (auth.SubscribeClaims, error) {
 	claims, err := p.subscription.Subscribe(token, now)
 	switch {
+	case auth.IsPending(err):
+		return claims, err
 	case auth.IsExpired(err):
 		p.notices.noteClient(noticeSubscriptionTokenExpired, c, ch, err.Error())
 		return claims, codec.ErrorTokenExpired
@@ -203,7 +205,8 @@ func (p *Policy) grant(c *Client, o *channel.Options, req *codec.SubscribeReques
 }
 
 // SubRefresh decides on a sub_refresh command for a channel that the client is subscribed to: until when the subscription lives
-// now, in unix seconds; 0 is for ever. A token that is not for this very subscription closes the session.
+// now, in unix seconds; 0 is for ever. A token that is not for this very subscription closes the session. An *auth.Pending means
+// the same as in Connect.
 func (p *Policy) SubRefresh(c Client, name, token string, now time.Time) (expireAt int64, err error) {
 	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
 	if err := p.checkName(&c, ch); err != nil {
@@ -211,7 +214,7 @@ func (p *Policy) SubRefresh(c Client, name, token string, now time.Time) (expire
 	}
 	claims, err := p.subscribeToken(&c, ch, token, now)
 	switch {
-	case err == codec.ErrorTokenExpired:
+	case err == codec.ErrorTokenExpired || auth.IsPending(err):
 		return 0, err
 	case err != nil:
 		return 0, invalidToken
