@@ -31,6 +31,7 @@ type Verdict struct {
 
 	Protocol        string // Upgrade: the subprotocol to echo, "" for none
 	MessageBytesMax int    // Upgrade: longer messages are answered with close 1009; 64 KiB if 0
+	Deflate         string // Upgrade: what ws.ChooseDeflate answered, "" for no compression
 	// Open makes the receiver of an upgraded conn. It is called on the conn's loop after the response has been queued, and
 	// may write to the conn and close it.
 	Open func(c *Conn) Receiver

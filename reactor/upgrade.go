@@ -59,7 +59,7 @@ func (c *Conn) route(buf []byte, size int) {
 			c.respond(ws.AppendRefusal(nil, err))
 			return
 		}
-		response := ws.AppendUpgradeResponse(nil, key, v.Protocol)
+		response := ws.AppendUpgradeResponse(nil, key, v.Protocol, v.Deflate)
 		drop(c.gc, size)
 		c.open(response, &v)
 		if c.gc.InboundBuffered() > 0 && c.state != stateDead {
@@ -100,6 +100,9 @@ func (c *Conn) open(response []byte, v *Verdict) {
 	c.limit = messageBytesMaxDefault
 	if v.MessageBytesMax > 0 {
 		c.limit = uint32(min(v.MessageBytesMax, ws.MessageBytesMax))
+	}
+	if v.Deflate != "" {
+		c.reader.Peer |= ws.Deflated
 	}
 	c.rearm()
 	c.note(response)

@@ -149,7 +149,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if s.cfg.Protobuf {
 		c.form, protocol = codec.Protobuf, "centrifuge-protobuf"
 	}
-	c.write(ws.AppendUpgradeResponse(nil, r.Header.Get("Sec-WebSocket-Key"), protocol))
+	c.write(ws.AppendUpgradeResponse(nil, r.Header.Get("Sec-WebSocket-Key"), protocol, ""))
 	s.mu.Lock()
 	s.clients[c] = struct{}{}
 	s.mu.Unlock()

@@ -457,7 +457,7 @@ func serverStream(t *testing.T, form codec.Form, key string) []byte {
 		}
 		return b
 	}
-	stream = ws.AppendUpgradeResponse(stream, key, "")
+	stream = ws.AppendUpgradeResponse(stream, key, "", "")
 	stream = ws.AppendFrame(stream, op, trim(must(codec.AppendReply(nil, form, &codec.Reply{ID: 1, Connect: &codec.ConnectResult{Ping: 25, Pong: true}}))))
 	stream = ws.AppendFrame(stream, op, trim(must(codec.AppendReply(nil, form, &codec.Reply{ID: 2, Subscribe: &codec.SubscribeResult{}}))))
 	stream = ws.AppendFrame(stream, op, trim(codec.AppendPing(nil, form)))

@@ -15,15 +15,17 @@ type assembly struct {
 	text      []byte // the payloads so far
 	fragments int
 	op        OpCode // of the first fragment
-	utf8      UTF8   // of a text
+	deflated  bool   // by its first fragment
+	utf8      UTF8   // of a text that is not deflated
 	delivered bool   // handed out; goes back to the pool with the next call
 }
 
 var assemblies = sync.Pool{New: func() any { return new(assembly) }}
 
-func newAssembly(op OpCode) *assembly {
+// newAssembly is for the message that h begins.
+func newAssembly(h Header) *assembly {
 	a := assemblies.Get().(*assembly)
-	a.op = op
+	a.op, a.deflated = h.OpCode, h.compressed()
 	return a
 }
 
@@ -42,7 +44,7 @@ func (a *assembly) add(payload []byte, last bool, limit int) error {
 	if a.fragments > MessageFragmentsMax {
 		return errFragments
 	}
-	if a.op == OpText && (!a.utf8.Write(payload) || last && !a.utf8.Complete()) {
+	if a.op == OpText && !a.deflated && (!a.utf8.Write(payload) || last && !a.utf8.Complete()) {
 		return errTextUTF8
 	}
 	a.grow(len(payload), limit)

@@ -92,6 +92,6 @@ func BenchmarkHandshake(b *testing.B) {
 			b.Fatal(err)
 		}
 		protocol, _ := Choose("centrifuge-protobuf", supported)
-		dst = AppendUpgradeResponse(dst[:0], r.Key, protocol)
+		dst = AppendUpgradeResponse(dst[:0], r.Key, protocol, "")
 	}
 }

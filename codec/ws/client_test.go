@@ -74,7 +74,7 @@ func TestClientRequest(t *testing.T) {
 }
 
 func TestParseUpgradeResponse(t *testing.T) {
-	sound := string(AppendUpgradeResponse(nil, rfcKey, "b"))
+	sound := string(AppendUpgradeResponse(nil, rfcKey, "b", ""))
 	for _, c := range []struct {
 		name, in, protocol string
 		ok                 bool
@@ -82,8 +82,8 @@ func TestParseUpgradeResponse(t *testing.T) {
 	}{
 		{"sound", sound, "b", true, 0},
 		{"any case", strings.NewReplacer("Upgrade: websocket", "UPGRADE:WebSocket", "Sec-W", "sec-w").Replace(sound), "b", true, 0},
-		{"no protocol", string(AppendUpgradeResponse(nil, rfcKey, "")), "", true, 0},
-		{"of another key", string(AppendUpgradeResponse(nil, "AAAAAAAAAAAAAAAAAAAAAA==", "")), "", false, 101},
+		{"no protocol", string(AppendUpgradeResponse(nil, rfcKey, "", "")), "", true, 0},
+		{"of another key", string(AppendUpgradeResponse(nil, "AAAAAAAAAAAAAAAAAAAAAA==", "", "")), "", false, 101},
 		{"no accept", "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "", false, 101},
 		{"no upgrade", strings.Replace(sound, "Upgrade: websocket", "Upgrade: h2c", 1), "", false, 101},
 		{"no connection", strings.Replace(sound, "Connection: Upgrade", "Connection: close", 1), "", false, 101},

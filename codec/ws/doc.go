@@ -1,7 +1,7 @@
 // Package ws speaks WebSocket (RFC 6455) on byte slices: it reads and writes no
 // socket, starts no goroutine and looks at no clock.
 //
-//	request head ── UpgradeRequest.Check ── Choose ── AppendUpgradeResponse ──► 101
+//	request head ── UpgradeRequest.Check ── Choose, ChooseDeflate ── AppendUpgradeResponse ──► 101
 //
 //	bytes in ──► ParseHeader ──► Header.Check ──► Unmask ──► Reader.Next ──► message, ping, pong, close
 //	messages ──► PutHeader, AppendHeader, AppendFrame, AppendClose ──► bytes out
@@ -20,7 +20,16 @@
 //
 // Header rules and masking are those of gobwas/ws. Incremental parsing and the
 // joining of fragments are ours, because gobwas/ws reads from a blocking reader and a
-// loop must never wait for half a frame. No extension is negotiated.
+// loop must never wait for half a frame.
+//
+// One extension can be negotiated, permessage-deflate (RFC 7692) without context takeover:
+//
+//	offers ── ChooseDeflate ──► answer
+//	compressed message ──► Inflater.Inflate ──► message
+//	payload ──► Deflater.Frame ──► bytes out
+//
+// A conn keeps one bit for it, in Reader.Peer. What costs memory, the windows, is in an
+// [Inflater] and a [Deflater] that all conns of a loop share.
 //
 // The client's side ([AppendClientFrame], [ClientRequest], [ParseUpgradeResponse],
 // a Reader with Peer set to [FromServer]) is for tests and for the load generator.

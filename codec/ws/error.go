@@ -20,6 +20,7 @@ var (
 	errCloseCode    = &Error{CodeProtocolError, "invalid close code"}
 	errCloseUTF8    = &Error{CodeInvalidPayload, "close reason is not UTF-8"}
 	errTextUTF8     = &Error{CodeInvalidPayload, "text message is not UTF-8"}
+	errInflate      = &Error{CodeInvalidPayload, "message is not compressed as it says"}
 	errFragments    = &Error{CodePolicyViolation, "too many fragments"}
 	// The reason is part of the client protocol: SDKs take it as terminal.
 	errMessageSize = &Error{CodeMessageTooBig, "message size limit"}

@@ -133,7 +133,7 @@ func wrongForm(b []byte) bool {
 func FuzzHandshake(f *testing.F) {
 	f.Add("GET", "HTTP/1.1", "keep-alive, Upgrade", "websocket", "13", rfcKey, "centrifuge-json, x", []byte("HTTP/1.1 101 X\r\nConnection: upgrade\r\n\r\n"))
 	f.Add("POST", "HTTP/1.0", "close,,Upgrade", "h2c", "12", "AAAAAAAAAAAAAAAAAAAAAAA=", "\xff,,caf\u00e9", AppendRefusal(nil, errVersion))
-	f.Add("GET", "HTTP/1.1", "Upgrade", "websocket", "13", "AAAAAAAAAAAAAAAAAAAAAA==", strings.Repeat("x,", 1000), AppendUpgradeResponse(nil, rfcKey, "a"))
+	f.Add("GET", "HTTP/1.1", "Upgrade", "websocket", "13", "AAAAAAAAAAAAAAAAAAAAAA==", strings.Repeat("x,", 1000), AppendUpgradeResponse(nil, rfcKey, "a", ""))
 	supported := []string{"centrifuge-json", "centrifuge-protobuf"}
 	f.Fuzz(func(t *testing.T, method, proto, connection, upgrade, version, key, offers string, response []byte) {
 		checkResponse(t, response, key)
@@ -158,7 +158,7 @@ func FuzzHandshake(f *testing.F) {
 		if protocol != "" && (!slices.Contains(supported, protocol) || !strings.Contains(offers, protocol)) {
 			t.Fatalf("%q: chose %q", offers, protocol)
 		}
-		head := AppendUpgradeResponse(nil, key, protocol)
+		head := AppendUpgradeResponse(nil, key, protocol, "")
 		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
 		if err != nil || resp.StatusCode != 101 || len(resp.Header) > 4 {
 			t.Fatalf("%q: %v", head, err)

@@ -45,8 +45,8 @@ var (
 // came. Those of a header that came more than once are joined by commas (RFC 9110
 // section 5.3); a repeated key or version then fails the check, as it must.
 //
-// Offers of extensions have no place here: a server declines them by not mentioning
-// them (RFC 6455 section 9.1), so nobody needs to read them.
+// Offers of extensions have no place here: see ChooseDeflate. A server declines them by
+// not mentioning them (RFC 6455 section 9.1).
 type UpgradeRequest struct {
 	Method, Proto, Host string
 	Connection, Upgrade string
@@ -166,13 +166,18 @@ func Choose(offers string, supported []string) (protocol string, err error) {
 }
 
 // AppendUpgradeResponse appends the whole head that accepts the upgrade. key has passed
-// CheckKey; protocol is what Choose chose, "" to echo none.
-func AppendUpgradeResponse(dst []byte, key, protocol string) []byte {
+// CheckKey; protocol is what Choose chose, "" to echo none; extensions is what
+// ChooseDeflate answered, "" for none.
+func AppendUpgradeResponse(dst []byte, key, protocol, extensions string) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = appendAccept(dst, key)
 	if protocol != "" {
 		dst = append(dst, "\r\nSec-WebSocket-Protocol: "...)
 		dst = append(dst, protocol...)
+	}
+	if extensions != "" {
+		dst = append(dst, "\r\nSec-WebSocket-Extensions: "...)
+		dst = append(dst, extensions...)
 	}
 	return append(dst, "\r\n\r\n"...)
 }

@@ -173,7 +173,7 @@ func TestChoose(t *testing.T) {
 // net/http must read what we write as what we mean.
 func TestAppendUpgradeResponse(t *testing.T) {
 	for _, protocol := range []string{"", "centrifuge-json"} {
-		b := AppendUpgradeResponse([]byte(nil), rfcKey, protocol)
+		b := AppendUpgradeResponse([]byte(nil), rfcKey, protocol, "")
 		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -228,7 +228,7 @@ func TestHandshakeAllocs(t *testing.T) {
 			t.Error("refused")
 		}
 		protocol, _ := Choose("x, centrifuge-protobuf", supported)
-		dst = AppendUpgradeResponse(dst[:0], rfcKey, protocol)
+		dst = AppendUpgradeResponse(dst[:0], rfcKey, protocol, "")
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -32,6 +32,7 @@ const (
 // Bits and length marks of the first two bytes (section 5.2).
 const (
 	finBit    = 0x80
+	rsv1Bit   = 0x40
 	rsvBits   = 0x70
 	opBits    = 0x0f
 	maskBit   = 0x80

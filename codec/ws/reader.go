@@ -26,10 +26,11 @@ const (
 // reason. It aliases the buffer given to Next, or the Reader's own: it is valid until the
 // next call of Next or Release and before the caller reuses its buffer.
 type Event struct {
-	Kind    Kind
-	OpCode  OpCode // of a message: OpText or OpBinary
-	Code    uint16 // of a close: CodeNoStatus if the frame had none
-	Payload []byte
+	Kind     Kind
+	OpCode   OpCode // of a message: OpText or OpBinary
+	Deflated bool   // of a message: Payload is compressed and for Inflater, which also checks the UTF-8 of a text
+	Code     uint16 // of a close: CodeNoStatus if the frame had none
+	Payload  []byte
 }
 
 // Reader is the incoming side of one conn. The zero value reads what a client sends.
@@ -37,7 +38,8 @@ type Event struct {
 // else while no fragmented message is under way.
 type Reader struct {
 	parts *assembly // the message under way, or delivered last; nil in between
-	// Peer is FromClient or FromServer: who sends what is read here.
+	// Peer is FromClient or FromServer: who sends what is read here. With Deflated added,
+	// messages may come compressed.
 	Peer  State
 	ended bool // by a close frame or an error
 }
@@ -145,13 +147,13 @@ func (r *Reader) take(h Header, payload []byte, limit int) (Event, error) {
 		return Event{Kind: EventClose, OpCode: OpClose, Code: code, Payload: reason}, nil
 	}
 	if h.Fin && r.parts == nil {
-		if h.OpCode == OpText && !utf8.Valid(payload) {
+		if h.OpCode == OpText && !h.compressed() && !utf8.Valid(payload) {
 			return Event{}, errTextUTF8
 		}
-		return Event{Kind: EventMessage, OpCode: h.OpCode, Payload: payload}, nil
+		return Event{Kind: EventMessage, OpCode: h.OpCode, Deflated: h.compressed(), Payload: payload}, nil
 	}
 	if r.parts == nil {
-		r.parts = newAssembly(h.OpCode)
+		r.parts = newAssembly(h)
 	}
 	if err := r.parts.add(payload, h.Fin, limit); err != nil {
 		return Event{}, err
@@ -160,5 +162,5 @@ func (r *Reader) take(h Header, payload []byte, limit int) (Event, error) {
 		return Event{}, nil
 	}
 	r.parts.delivered = true
-	return Event{Kind: EventMessage, OpCode: r.parts.op, Payload: r.parts.text}, nil
+	return Event{Kind: EventMessage, OpCode: r.parts.op, Deflated: r.parts.deflated, Payload: r.parts.text}, nil
 }
