@@ -293,7 +293,7 @@ func FuzzAPIBody(f *testing.F) {
 		f.Add(uint8(m), `{"channel":"chat:1","data":{"a":[1,2.5e3,"x\u00e9",null]},"tags":{"a":"b"},"version":1}`)
 		f.Add(uint8(m), `{"channels":["a","chat:b"],"data":"\ud83d\ude00","idempotency_key":"k"}`)
 		f.Add(uint8(m), `{"user":"1","disconnect":{"code":4000,"reason":"x"},"whitelist":["a"],"pattern":"{a,b}*[!c]"}`)
-		f.Add(uint8(m), `{"channel":"chat:1","user":"1","expire_at":5,"limit":-1,"reverse":true,"since":{"offset":4,"epoch":"xyz"},"info":[1],` +
+		f.Add(uint8(m), `{"channel":"chat:1","user":"1","expire_at":5,"limit":-1,"reverse":true,"since":{"offset":4,"epoch":"xyz"},"info":[1],`+
 			`"b64data":"AP8=","recover_since":{},"override":{"presence":{"value":true},"join_leave":null}}`)
 		f.Add(uint8(m), `{"channel":"pres:bytes","expired":true,"info":null}`)
 		f.Add(uint8(m), `{"commands":[{"publish":{"channel":"a","data":1}},null,{"info":{}}],"parallel":true}`)

@@ -1,6 +1,9 @@
 package auth
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // SubscribeOptions is what a connection token says about one of its server-side subscriptions.
 type SubscribeOptions struct {
@@ -27,6 +30,19 @@ const (
 	Off
 	On
 )
+
+// UnmarshalJSON reads {"value":true}; null leaves the switch as it is.
+func (s *Switch) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
+	v, ok := readSwitch(b)
+	if !ok {
+		return errors.New(`a switch must be an object with a boolean "value"`)
+	}
+	*s = v
+	return nil
+}
 
 // Or returns the position, or value if there is none.
 func (s Switch) Or(value bool) bool {

@@ -36,7 +36,7 @@ type record struct {
 	name        string
 	subscribers uint32
 	positioned  atomic.Bool // some member is, or was
-	home        Channel // of the loop that came first; most channels are listened to by one loop only
+	home        Channel     // of the loop that came first; most channels are listened to by one loop only
 }
 
 // local is what belongs to one loop. Only that loop touches it, or others read what is atomic.

@@ -144,7 +144,7 @@ func (p *Policy) connectToken(token string, now time.Time) (auth.ConnectClaims, 
 	claims, err := p.connection.Connect(token, now)
 	switch {
 	case auth.IsPending(err):
-		return Credentials{}, err
+		return claims, err
 	case auth.IsExpired(err):
 		p.notices.note(noticeTokenExpired, err.Error())
 		return claims, codec.ErrorTokenExpired

@@ -18,18 +18,26 @@ func (st *stage) apiSubscribe(rest string) {
 		Info, Data   json.RawMessage
 		ExpireAt     *int64                `json:"expire_at"`
 		RecoverSince *codec.StreamPosition `json:"recover_since"`
-		Override     struct {
-			Presence           auth.Switch `json:"presence"`
-			JoinLeave          auth.Switch `json:"join_leave"`
-			ForcePushJoinLeave auth.Switch `json:"force_push_join_leave"`
-			ForceRecovery      auth.Switch `json:"force_recovery"`
-			ForcePositioning   auth.Switch `json:"force_positioning"`
-		}
+		Override     map[string]struct{ Value bool }
 	}
 	st.read(text, &o)
+	turned := func(name string) auth.Switch {
+		switch v, ok := o.Override[name]; {
+		case !ok:
+			return auth.Unset
+		case v.Value:
+			return auth.On
+		}
+		return auth.Off
+	}
 	to := st.target(user)
-	st.orderUser(to.User, Subscribe{Target: to, Channel: channel, Info: o.Info, Data: o.Data, ExpireAt: st.fromNow(o.ExpireAt),
-		RecoverSince: o.RecoverSince, Override: auth.Override(o.Override)})
+	st.orderUser(to.User, Subscribe{
+		Target: to, Channel: channel, Info: o.Info, Data: o.Data, ExpireAt: st.fromNow(o.ExpireAt), RecoverSince: o.RecoverSince,
+		Override: auth.Override{
+			Presence: turned("presence"), JoinLeave: turned("join_leave"), ForcePushJoinLeave: turned("force_push_join_leave"),
+			ForceRecovery: turned("force_recovery"), ForcePositioning: turned("force_positioning"),
+		},
+	})
 }
 
 func (st *stage) apiRefresh(rest string) {
