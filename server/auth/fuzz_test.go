@@ -16,12 +16,24 @@ import (
 func FuzzToken(f *testing.F) {
 	for _, seed := range []string{
 		"", ".", "..", "a.b.c", "a.b.c.d.e", hs256(f, `{}`), hs256(f, `{"sub":"42","exp":1800000000,"aud":["x"],"info":{"a":1}}`),
+		signWith(f, pairs()["RS256"], "", `{}`), signWith(f, pairs()["ES256"], "k", `{"channel":"c"}`), signWith(f, pairs()["EdDSA"], "k", `{}`),
 		encode(f, `{"alg":"none"}`, `{}`, nil, nil), encode(f, `{"alg":"HS512","kid":"x"}`, `{"channel":"c"}`, jwt.SigningMethodHS512, []byte(secret)),
 	} {
 		f.Add(seed)
 	}
-	v := verifier(f, config.Token{HMACSecretKey: secret}, false)
-	p := jwt.NewParser(jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithoutClaimsValidation())
+	r, e := pairs()["RS256"], pairs()["ES256"]
+	v := verifier(f, config.Token{HMACSecretKey: secret, RSAPublicKey: publicPEM(f, r), ECDSAPublicKey: publicPEM(f, e)}, false)
+	p := jwt.NewParser(jwt.WithValidMethods([]string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256"}), jwt.WithoutClaimsValidation())
+	keyOf := func(t *jwt.Token) (any, error) {
+		switch t.Method.(type) {
+		case *jwt.SigningMethodRSA:
+			return r.private.Public(), nil
+		case *jwt.SigningMethodECDSA:
+			return e.private.Public(), nil
+		}
+		return []byte(secret), nil
+	}
+	remote := verifier(f, config.Token{JWKSPublicEndpoint: "http://{{t}}.invalid", IssuerRegex: "^(?P<t>.*)$", InsecureSkipJWKSEndpointSafetyCheck: true}, false)
 	f.Fuzz(func(t *testing.T, token string) {
 		_, err1 := v.Connect(token, now)
 		_, err2 := v.Subscribe(token, now)
@@ -34,9 +46,12 @@ func FuzzToken(f *testing.F) {
 			t.Error("both a connection and a subscription token")
 		}
 		if err1 == nil || err2 == nil {
-			if _, err := p.Parse(token, func(*jwt.Token) (any, error) { return []byte(secret), nil }); err != nil {
+			if _, err := p.Parse(token, keyOf); err != nil {
 				t.Errorf("accepted, but golang-jwt says: %v", err)
 			}
+		}
+		if _, err := remote.Connect(token, now); !errors.Is(err, ErrInvalid) && !IsPending(err) {
+			t.Errorf("without any key: %v", err)
 		}
 		_, _ = Payload(token)
 	})

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"log/slog"
@@ -354,5 +355,47 @@ func BenchmarkPublish(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestPending: a token whose key has to be fetched is neither refused nor accepted, and nothing is said of it.
+func TestPending(t *testing.T) {
+	cfg := testConfig()
+	cfg.Client.Token = config.Token{JWKSPublicEndpoint: "http://127.0.0.1:1/jwks.json"}
+	var log bytes.Buffer
+	p := newPolicy(t, cfg, &log)
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"sub": "42", "channel": "open:x"})
+	j.Header["kid"] = "k"
+	token, err := j.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := p.Connect(&codec.ConnectRequest{Token: token}, "", now)
+	_, err2 := p.Subscribe(user, &codec.SubscribeRequest{Channel: "open:x", Token: token}, now)
+	_, err3 := p.SubRefresh(user, "open:x", token, now)
+	for i, err := range []error{err1, err2, err3} {
+		if _, ok := err.(*auth.Pending); !ok {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("log: %s", &log)
+	}
+	// After a fetch that failed, all three have their usual error.
+	if err := err1.(*auth.Pending).Fetch(t.Context()); err == nil {
+		t.Fatal("nobody listens there")
+	}
+	if _, err := p.Connect(&codec.ConnectRequest{Token: token}, "", now); err != error(codec.DisconnectInvalidToken) {
+		t.Errorf("Connect: %v", err)
+	}
+	if _, err := p.Subscribe(user, &codec.SubscribeRequest{Channel: "open:x", Token: token}, now); err != error(codec.ErrorPermissionDenied) {
+		t.Errorf("Subscribe: %v", err)
+	}
+	if _, err := p.SubRefresh(user, "open:x", token, now); err != error(codec.DisconnectInvalidToken) {
+		t.Errorf("SubRefresh: %v", err)
 	}
 }
