@@ -6,10 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
+	"stentor/server/api"
 	"stentor/server/config"
 	"stentor/server/metrics"
+	"stentor/server/swagger"
 	"stentor/server/try"
 )
 
@@ -98,6 +101,14 @@ func (s *Server) mountOperations(mux *http.ServeMux) {
 	}
 	if c := &s.cfg.Health; c.Enabled {
 		s.handle(mux, c.HandlerPrefix, metrics.Health())
+	}
+	if c := &s.cfg.Swagger; c.Enabled {
+		prefix := strings.TrimRight(c.HandlerPrefix, "/")
+		handler := swagger.Handler(prefix, api.OpenAPI(s.cfg.HTTPAPI.HandlerPrefix, s.version))
+		if prefix != "" {
+			s.handle(mux, prefix, handler)
+		}
+		s.handle(mux, prefix+"/", handler)
 	}
 	if c := &s.cfg.Debug; c.Enabled {
 		mountProfiles(mux, c)

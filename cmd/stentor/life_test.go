@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -182,6 +183,36 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("ended with %v and said:\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestInternalPort: what is for operators is on the internal port alone.
+func TestInternalPort(t *testing.T) {
+	port := freePort(t)
+	p := start(t, `{"http_server":{"internal_port":"`+port+`"},"swagger":{"enabled":true},"http_api":{"key":"k","handler_prefix":"/calls"}}`)
+	for _, test := range []struct {
+		url, path string
+		status    int
+		says      string
+	}{
+		{"http://127.0.0.1:" + port, "/swagger", 200, "<title>"},
+		{"http://127.0.0.1:" + port, "/swagger/openapi.json", 200, `"url": "/calls"`},
+		{"http://127.0.0.1:" + port, "/swagger/swagger-ui-bundle.js", 200, "SwaggerUI"},
+		{"http://127.0.0.1:" + port, "/health", 200, "{}"},
+		{"http://127.0.0.1:" + port, "/connection/websocket", 404, ""},
+		{p.url, "/swagger", 404, ""},
+		{p.url, "/swagger/openapi.json", 404, ""},
+		{p.url, "/health", 404, ""},
+	} {
+		resp, err := http.Get(test.url + test.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != test.status || !strings.Contains(string(body), test.says) {
+			t.Errorf("%s%s: %d with %d bytes, %v", test.url, test.path, resp.StatusCode, len(body), err)
+		}
 	}
 }
 

@@ -68,7 +68,6 @@ var features = []feature{
 
 	{[]string{"grpc_api"}, "the gRPC API is" + ignored, func(c *Config) bool { return c.GRPCAPI.Enabled }},
 	{[]string{"admin"}, "the admin panel is" + ignored, func(c *Config) bool { return c.Admin.Enabled }},
-	{[]string{"swagger"}, "the API description endpoint is" + ignored, func(c *Config) bool { return c.Swagger.Enabled }},
 	{[]string{"init"}, "the init endpoint is" + ignored, func(c *Config) bool { return c.Init.Enabled }},
 	{[]string{"prometheus.recovered_publications_histogram", "prometheus.native_histograms"},
 		"these extra metrics are" + ignored, nil},
