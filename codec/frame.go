@@ -1,6 +1,10 @@
 package codec
 
-import "stentor/codec/ws"
+import (
+	"sync/atomic"
+
+	"stentor/codec/ws"
+)
 
 // HeaderRoom is how many bytes a frame keeps free before its messages: the largest header of an unmasked ws frame
 // (RFC 6455, section 5.2).
@@ -9,11 +13,14 @@ const HeaderRoom = 10
 // Frame is one or more delimited messages, encoded once and sent to many. Its bytes never change after NewFrame, so any
 // number of conns on any number of loops may hold slices of them.
 type Frame struct {
-	bytes  []byte              // room, messages
-	kinds  [NumKinds - 1]tally // of those that are no publications
-	joined uint32              // of how many frames
-	header uint8               // where the ws header starts in bytes
-	form   Form
+	bytes    []byte                 // room, messages
+	deflated atomic.Pointer[[]byte] // the ws frame for those who take it compressed; nil until someone asks
+	kinds    [NumKinds - 1]tally    // of those that are no publications
+	joined   uint32                 // of how many frames
+	channel  uint32                 // which slow is about
+	header   uint8                  // where the ws header starts in bytes
+	form     Form
+	slow     SlowPolicy
 }
 
 // Kind is what a frame of fan-out carries; its frames are counted apart.
@@ -30,6 +37,16 @@ const (
 
 // tally is how many frames of a kind were joined, and how long their messages are.
 type tally struct{ frames, bytes uint32 }
+
+// SlowPolicy is what may become of a frame that waits for a client who does not take what it is owed.
+type SlowPolicy uint8
+
+// The policies. All but the first are for publications whose channel promises no completeness.
+const (
+	SlowDisconnect SlowPolicy = iota // the client gets it or is closed
+	SlowDropOldest                   // it may be dropped, older ones first
+	SlowLatest                       // it may be dropped once a later one of its channel waits
+)
 
 // NewFrame makes a frame of buf: HeaderRoom spare bytes, then delimited messages of form f as the Append functions make
 // them. The frame owns buf from now on.
@@ -92,6 +109,31 @@ func (f *Frame) Count(k Kind) (frames, bytes int) {
 
 // Mixed reports that not all of the frame is publications.
 func (f *Frame) Mixed() bool { return f.kinds != [NumKinds - 1]tally{} }
+
+// SetSlow says what may become of the frame at slow clients. channel is a number that no other channel of the process has. It is
+// called before the frame is sent to anyone.
+func (f *Frame) SetSlow(p SlowPolicy, channel uint32) { f.slow, f.channel = p, channel }
+
+// Slow is what SetSlow said.
+func (f *Frame) Slow() (p SlowPolicy, channel uint32) { return f.slow, f.channel }
+
+// Deflated returns the frame as WebSocket does, but compressed where that is worth it: for conns that have agreed on it. d does
+// the work at the first call, on whatever loop that is; all later ones get the same bytes. Two loops that ask at the same moment
+// may both do it, and one result stays.
+func (f *Frame) Deflated(d *ws.Deflater) []byte {
+	if have := f.deflated.Load(); have != nil {
+		return *have
+	}
+	plain := f.WebSocket()
+	made := d.Frame(f.form.opCode(), f.bytes[HeaderRoom:f.payloadEnd()])
+	if made == nil {
+		made = plain
+	}
+	if f.deflated.CompareAndSwap(nil, &made) {
+		return made
+	}
+	return *f.deflated.Load()
+}
 
 // WebSocket returns the frame as one whole ws frame of a server, ready for the socket. JSON messages are then separated
 // by newlines, without one at the end.

@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -70,10 +71,46 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestFrameSize: one is made for each publication and form. 48 is a size class of the allocator.
+// TestFrameSize: one is made for each publication and form. 64 is a size class of the allocator.
 func TestFrameSize(t *testing.T) {
-	if got := unsafe.Sizeof(Frame{}); got != 48 {
-		t.Errorf("a frame takes %d bytes, want 48", got)
+	if n := unsafe.Sizeof(Frame{}); n > 64 {
+		t.Errorf("a Frame has %d bytes", n)
+	}
+}
+
+// TestDeflated: one encoding for all who ask, on any loop, and joined frames as a whole.
+func TestDeflated(t *testing.T) {
+	for _, f := range []Form{JSON, Protobuf} {
+		push, err := AppendPublication(make([]byte, HeaderRoom), f, "news", &Publication{Data: []byte(`"` + strings.Repeat("news ", 50) + `"`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := NewFrame(f, push)
+		joined := JoinFrames([]*Frame{one, one, one})
+		found := make([][]byte, 4)
+		var all sync.WaitGroup
+		for i := range found {
+			all.Go(func() { found[i] = joined.Deflated(ws.NewDeflater(1, 0)) })
+		}
+		all.Wait()
+		for _, b := range found {
+			if &b[0] != &found[0][0] {
+				t.Errorf("%v: compressed more than once", f)
+			}
+		}
+		h, n, _, err := ws.ParseHeader(found[0])
+		if err != nil || h.OpCode != f.opCode() || !h.Fin || int(h.Length) != len(found[0])-n {
+			t.Fatalf("%v: header %+v, %v", f, h, err)
+		}
+		var z ws.Inflater
+		got, err := z.Inflate(h.OpCode, found[0][n:], 1<<20)
+		checkFrame(t, joined, string(got))
+		if err != nil || len(found[0]) >= len(one.WebSocket()) {
+			t.Errorf("%v: %d bytes, %v", f, len(found[0]), err)
+		}
+		if short := one.Deflated(ws.NewDeflater(1, 1<<20)); &short[0] != &one.WebSocket()[0] {
+			t.Errorf("%v: a frame below the smallest is not plain", f)
+		}
 	}
 }
 

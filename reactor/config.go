@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"stentor/codec/ws"
 	"stentor/reactor/loop"
 )
 
@@ -36,6 +37,9 @@ type Config struct {
 	HeadersMax   int
 	HeadTimeout  time.Duration
 
+	// Deflate is for conns whose Verdict agrees to compression.
+	Deflate Deflate
+
 	FragmentTimeout time.Duration // age of an incomplete ws frame or message; 30 s
 	CloseTimeout    time.Duration // wait for the peer's close frame; 5 s
 
@@ -50,6 +54,9 @@ type Config struct {
 	// fails (3009; it only shows in Conn.CloseCode then).
 	Panic, Slow, WriteError Close
 
+	// Closing is told of each close frame that is not an answer to the peer's, on the conn's loop. It may be nil.
+	Closing func(code uint16)
+
 	Log *slog.Logger // slog.DiscardHandler
 }
 
@@ -57,6 +64,15 @@ type Config struct {
 type Close struct {
 	Code   uint16
 	Reason string
+}
+
+// Deflate says how messages are compressed, and what compressed ones may become.
+type Deflate struct {
+	Level    int // ws.DeflateLevelMin to ws.DeflateLevelMax; the least
+	BytesMin int // shorter frames are sent plain
+	// InflatedBytesMax bounds a message once it is inflated, over it: close 1009; ten times the default limit of messages,
+	// 640 KiB.
+	InflatedBytesMax int
 }
 
 // readBufferBytesDefault is also the default of gnet.
@@ -71,6 +87,8 @@ func (c Config) withDefaults() Config {
 	or(&c.HeadBytesMax, 16<<10)
 	or(&c.HeadersMax, 100)
 	or(&c.HeadTimeout, 10*time.Second)
+	or(&c.Deflate.Level, ws.DeflateLevelMin)
+	or(&c.Deflate.InflatedBytesMax, 10*messageBytesMaxDefault)
 	or(&c.FragmentTimeout, 30*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
 	or(&c.StallReport, 10*time.Millisecond)
@@ -107,6 +125,9 @@ func (c Config) check() error {
 		{"QueueTotalBytesMax", c.QueueTotalBytesMax},
 		{"HeadBytesMax", int64(c.HeadBytesMax)},
 		{"HeadersMax", int64(c.HeadersMax)},
+		{"Deflate.Level", int64(c.Deflate.Level)},
+		{"Deflate.BytesMin", int64(c.Deflate.BytesMin)},
+		{"Deflate.InflatedBytesMax", int64(c.Deflate.InflatedBytesMax)},
 		{"HeadTimeout", int64(c.HeadTimeout)},
 		{"FragmentTimeout", int64(c.FragmentTimeout)},
 		{"CloseTimeout", int64(c.CloseTimeout)},

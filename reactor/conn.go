@@ -122,6 +122,14 @@ func (c *Conn) Arm(at loop.Time) {
 	}
 }
 
+// Deflater compresses frames for this conn; nil if they must be plain. All conns of the loop have the same.
+func (c *Conn) Deflater() *ws.Deflater {
+	if c.reader.Peer&ws.Deflated == 0 {
+		return nil
+	}
+	return c.driver.deflater
+}
+
 // StopReading drops all messages from now on. Control frames are still answered.
 func (c *Conn) StopReading() { c.flags |= flagDeaf }
 
@@ -137,6 +145,9 @@ func (c *Conn) Close(code uint16, reason string) {
 		c.flags |= flagPeerClosed
 		c.dirty()
 		return
+	}
+	if told := c.driver.cfg.Closing; told != nil {
+		told(code)
 	}
 	c.note(c.driver.closeFrame(code, reason))
 }

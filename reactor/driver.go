@@ -33,10 +33,14 @@ type driver struct {
 
 	writeBytes int // at once
 
+	deflater  *ws.Deflater // of frames to the loop's conns
+	inflation inflation
+
 	said   Close // what closing says: a mass close says the same to everyone
 	saying []byte
 
 	slow    slowList
+	seen    map[fate]struct{} // scratch of dropBacklog
 	scales  scales
 	account account
 	queues  queues
@@ -55,7 +59,9 @@ func newDriver(r *Reactor, id int) (*driver, error) {
 		stats:   &r.stats,
 
 		writeBytes: writeBytes(r.cfg.SendBufferBytes),
+		deflater:   ws.NewDeflater(r.cfg.Deflate.Level, r.cfg.Deflate.BytesMin),
 
+		seen:    map[fate]struct{}{},
 		holders: map[*Conn]struct{}{},
 		carry:   map[*Conn][]byte{},
 	}

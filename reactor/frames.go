@@ -58,9 +58,9 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 				pongs = nil
 			}
 			if c.state == stateOpen && c.flags&flagDeaf == 0 && c.recv != nil {
-				c.recv.Receive(ev.Payload)
-				if poisoned {
-					poison(ev.Payload)
+				if err := c.receive(&ev); err != nil {
+					c.violated(err)
+					return len(buf), messages
 				}
 			}
 		case ws.EventPing:
@@ -82,6 +82,21 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 		}
 	}
 	return len(buf), messages
+}
+
+// receive hands a message to the receiver, inflated if it is compressed.
+func (c *Conn) receive(ev *ws.Event) (err error) {
+	msg := ev.Payload
+	if ev.Deflated {
+		if msg, err = c.driver.inflate(ev); err != nil {
+			return err
+		}
+	}
+	c.recv.Receive(msg)
+	if poisoned {
+		poison(msg)
+	}
+	return nil
 }
 
 func poison(b []byte) {

@@ -3,17 +3,32 @@ package reactor
 import "unsafe"
 
 // ref is a frame that waits for its socket: shared bytes and how many of them are already on their way. 16 bytes, as there may
-// be one per frame and slow client.
+// be one per frame and slow client. Of a frame that may be dropped nothing is on its way yet, so that it has room for its fate.
 type ref struct {
-	p        *byte
-	size     uint32
-	consumed uint32
+	p    *byte
+	size uint32
+	at   uint32 // bytes that are on their way, less than 2^31; or a fate
 }
 
 // refBytes is what a queued reference costs by itself.
 const refBytes = int64(unsafe.Sizeof(ref{}))
 
-func (r ref) bytes() []byte { return unsafe.Slice(r.p, r.size)[r.consumed:] }
+// fate is that of the frame, and begun how many of its bytes are on their way: one of them is 0.
+func (r ref) fate() fate {
+	if f := fate(r.at); f&fateDroppable != 0 {
+		return f
+	}
+	return 0
+}
+
+func (r ref) begun() uint32 {
+	if r.fate() != 0 {
+		return 0
+	}
+	return r.at
+}
+
+func (r ref) bytes() []byte { return unsafe.Slice(r.p, r.size)[r.begun():] }
 
 // queue is what a conn owes beyond a single frame. It is shared by turns: a conn has one only while it owes something.
 type queue struct {
@@ -34,7 +49,7 @@ func (q *queue) push(r ref) {
 		q.refs, q.head = q.refs[:n], 0
 	}
 	q.refs = append(q.refs, r)
-	q.bytes += int(r.size - r.consumed)
+	q.bytes += int(r.size - r.begun())
 }
 
 // gather appends the next bytes to iov, limit of them at most.
@@ -60,9 +75,9 @@ func (q *queue) consume(n int, done *account) {
 	q.bytes -= n
 	for n > 0 {
 		r := &q.refs[q.head]
-		left := int(r.size - r.consumed)
+		left := int(r.size - r.begun())
 		if n < left {
-			r.consumed += uint32(n)
+			r.at = r.begun() + uint32(n)
 			return
 		}
 		n -= left
@@ -75,7 +90,7 @@ func (q *queue) consume(n int, done *account) {
 // keepStarted drops all frames but the one of which the peer has seen a part.
 func (q *queue) keepStarted(done *account) {
 	from := q.head
-	if from < len(q.refs) && q.refs[from].consumed > 0 {
+	if from < len(q.refs) && q.refs[from].begun() > 0 {
 		from++
 	}
 	for i := from; i < len(q.refs); i++ {

@@ -15,6 +15,8 @@ type counters struct {
 
 	slow, shed, writeErrors, violations, fragmentTimeouts, panics, stalls atomic.Uint64
 
+	droppedOldest, droppedStale atomic.Uint64
+
 	longestStall atomic.Int64 // nanoseconds
 }
 
@@ -44,6 +46,9 @@ type Stats struct {
 	Violations       uint64 // of the WebSocket protocol
 	FragmentTimeouts uint64
 	Panics           uint64
+
+	DroppedOldest uint64 // frames that slow clients did not get, by their Drop
+	DroppedStale  uint64
 
 	Stalls       uint64 // callbacks that held a loop longer than Config.StallReport
 	LongestStall time.Duration
@@ -87,6 +92,9 @@ func (r *Reactor) Stats() Stats {
 		Violations:       c.violations.Load(),
 		FragmentTimeouts: c.fragmentTimeouts.Load(),
 		Panics:           c.panics.Load(),
+
+		DroppedOldest: c.droppedOldest.Load(),
+		DroppedStale:  c.droppedStale.Load(),
 
 		Stalls:       c.stalls.Load(),
 		LongestStall: time.Duration(c.longestStall.Load()),

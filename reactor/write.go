@@ -28,17 +28,19 @@ func writeBytes(sendBuffer int) int {
 //
 // Write reports whether b will be sent: false if the conn is closing, or closes now with Config.Slow because it owes more than
 // Config.QueueBytesMax that the socket does not take.
-func (c *Conn) Write(b []byte) bool {
+func (c *Conn) Write(b []byte) bool { return c.write(b, 0) }
+
+func (c *Conn) write(b []byte, f fate) bool {
 	if c.state != stateOpen {
 		return false
 	}
-	c.note(b)
+	c.noteAs(b, f)
 	limit := c.driver.cfg.QueueBytesMax
 	if c.owed() <= limit {
 		return true
 	}
 	c.relieve()
-	if c.state == stateOpen && c.owed() > limit {
+	if c.state == stateOpen && c.owed() > limit && !c.dropBacklog(limit) {
 		c.failSlow()
 	}
 	return c.state == stateOpen
@@ -62,13 +64,16 @@ func (c *Conn) owed() int {
 }
 
 // note queues b for the end of the callback or turn.
-func (c *Conn) note(b []byte) {
+func (c *Conn) note(b []byte) { c.noteAs(b, 0) }
+
+// noteAs does not keep the fate of the first frame of a turn: if the socket does not take that one it has usually begun it.
+func (c *Conn) noteAs(b []byte, f fate) {
 	switch {
 	case len(b) == 0:
 	case c.first == nil && c.queue == nil:
 		c.first, c.firstBytes = &b[0], uint32(len(b))
 	default:
-		c.enqueue(ref{p: &b[0], size: uint32(len(b))})
+		c.enqueue(ref{p: &b[0], size: uint32(len(b)), at: uint32(f)})
 	}
 	c.dirty()
 }
@@ -139,7 +144,7 @@ func (c *Conn) writeOnce() {
 		return
 	}
 	d, q := c.driver, c.ensureQueue()
-	if q.pong != nil && (q.empty() || q.refs[q.head].consumed == 0) {
+	if q.pong != nil && (q.empty() || q.refs[q.head].begun() == 0) {
 		b := q.pong
 		q.pong = nil
 		_, _ = c.gc.Write(b)

@@ -1,0 +1,192 @@
+package reactor
+
+import (
+	"bytes"
+	"compress/flate"
+	"strings"
+	"testing"
+
+	"stentor/codec/ws"
+)
+
+// compressing is a router that agrees to compression whatever the client offers.
+func compressing(open func() *pipe) routes {
+	plain := upgradeTo(open)
+	return func(h *Head) Verdict {
+		v := plain(h)
+		v.Deflate = ws.ChooseDeflate("permessage-deflate")
+		return v
+	}
+}
+
+// compressed is a client's text frame with s compressed.
+func compressed(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return marked(clientFrame(ws.OpText, true, strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")))
+}
+
+// marked sets the first reserved bit.
+func marked(frame string) string { return string([]byte{frame[0] | 0x40}) + frame[1:] }
+
+func TestInflate(t *testing.T) {
+	r := start(t, Config{Deflate: Deflate{InflatedBytesMax: 100_000}}, compressing(func() *pipe {
+		return &pipe{onReceive: func(p *pipe, msg []byte) {
+			if len(msg) > 1000 {
+				msg = msg[len(msg)-1000:]
+			}
+			if p.c.Deflater() == nil {
+				t.Error("the conn does not know that it may compress")
+			}
+			p.send(string(msg))
+		}}
+	}))
+	c := dial(t, r)
+	c.say(upgradeRequest())
+	if head := c.head(); !strings.Contains(head, "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n") {
+		t.Fatalf("the extension is not confirmed:\n%s", head)
+	}
+	c.say(compressed(t, "one") + text("plain") + compressed(t, "") + compressed(t, "two"))
+	for _, want := range []string{"one", "plain", "", "two"} {
+		c.expect(want)
+	}
+	whole := compressed(t, strings.Repeat("long ", 20_000))
+	for i := range whole { // byte by byte
+		c.say(whole[i : i+1])
+	}
+	c.expect(strings.Repeat("long ", 200))
+	c.say(compressed(t, strings.Repeat("a", 100_001)))
+	c.expectClose(ws.CodeMessageTooBig, "message size limit")
+	c.expectEnd()
+
+	for name, row := range map[string]struct {
+		frame string
+		code  uint16
+	}{
+		"garbage":        {marked(text("\xff\xff")), ws.CodeInvalidPayload},
+		"not UTF-8":      {compressed(t, "\xff"), ws.CodeInvalidPayload},
+		"a control":      {marked(clientFrame(ws.OpPing, true, "")), ws.CodeProtocolError},
+		"a continuation": {marked(clientFrame(ws.OpText, false, "")) + marked(clientFrame(ws.OpContinuation, true, "")), ws.CodeProtocolError},
+	} {
+		c := dialWS(t, r)
+		c.say(row.frame + text("after"))
+		op, payload, err := c.hear()
+		code, _, _ := ws.ParseClose([]byte(payload))
+		if err != nil || op != ws.OpClose || code != row.code {
+			t.Errorf("%s: heard %v %d (%v), want close %d", name, op, code, err, row.code)
+		}
+	}
+	if n := r.Stats().Violations; n != 5 {
+		t.Errorf("%d violations", n)
+	}
+}
+
+// TestInflateSurplus: many bombs at once cost what few cost, and ordinary messages go on.
+func TestInflateSurplus(t *testing.T) {
+	const most = 200_000
+	r := start(t, Config{Deflate: Deflate{InflatedBytesMax: most}}, compressing(silent))
+	d := r.drivers[0]
+	payload := func(s string) []byte {
+		h, n, _, err := ws.ParseHeader([]byte(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := []byte(s[n:])
+		ws.Unmask(b, h.Mask, 0)
+		return b
+	}
+	bomb, ordinary := payload(compressed(t, strings.Repeat("a", most))), payload(compressed(t, strings.Repeat("0123456789", 400)))
+	broken := []byte("\xff")
+	inflate := func(p []byte) error {
+		_, err := d.inflate(&ws.Event{OpCode: ws.OpText, Payload: p, Deflated: true})
+		return err
+	}
+	onLoop(r, 0, func() {
+		for range 1000 { // costs nothing, so it takes nothing from others
+			if inflate(broken) == nil {
+				t.Error("garbage passed")
+			}
+		}
+		free := inflateFreeBytes + inflateFactor*len(bomb)
+		for i := range surplusBytesMax / (most - free) {
+			if err := inflate(bomb); err != nil {
+				t.Errorf("bomb %d: %v", i, err)
+			}
+		}
+		for range 1000 {
+			if err := inflate(bomb); err != error(errSurplus) {
+				t.Errorf("one bomb too many: %v", err)
+			}
+			if err := inflate(ordinary); err != nil {
+				t.Errorf("an ordinary message: %v", err)
+			}
+		}
+		if d.inflation.surplus > surplusBytesMax {
+			t.Errorf("%d bytes of surplus", d.inflation.surplus)
+		}
+		d.loop.SetNow(d.loop.Now() + 1)
+		if err := inflate(bomb); err != nil {
+			t.Errorf("in the next tick: %v", err)
+		}
+	})
+}
+
+// TestInflateAllocates: a compressed message costs no memory of its own.
+func TestInflateAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	r := start(t, Config{}, compressing(silent))
+	f := []byte(compressed(t, strings.Repeat("news ", 100)))
+	onLoop(r, 0, func() {
+		d := r.drivers[0]
+		ev := ws.Event{OpCode: ws.OpBinary, Deflated: true}
+		h, n, _, _ := ws.ParseHeader(f)
+		ws.Unmask(f[n:], h.Mask, 0)
+		ev.Payload = f[n:]
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := d.inflate(&ev); err != nil {
+				t.Error(err)
+			}
+		}); n > 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
+
+// Config.Closing hears of close frames that are ours, and not of answers.
+func TestClosing(t *testing.T) {
+	said := make(chan uint16, 10)
+	router, ch := conns(silent)
+	r := start(t, Config{Closing: func(code uint16) { said <- code }}, router)
+	for _, code := range []uint16{3012, 0} {
+		c, s := opened(t, r, ch)
+		onLoop(r, 0, func() { s.Close(code, "") })
+		c.say(clientClose(1000, ""))
+	}
+	c, _ := opened(t, r, ch)
+	c.say(clientClose(1001, ""))
+	c.expectClose(1001, "")
+	c, _ = opened(t, r, ch)
+	c.say("\x81\x01a")
+	c.hear()
+	eventually(t, "all are gone", func() bool { return r.Stats().WebSockets == 0 })
+	close(said)
+	var all []uint16
+	for code := range said {
+		all = append(all, code)
+	}
+	if len(all) != 2 || all[0] != 3012 || all[1] != ws.CodeProtocolError {
+		t.Errorf("heard of %d", all)
+	}
+}
