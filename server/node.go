@@ -89,9 +89,10 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 			"head_timeout":         st.HeadTimeouts,
 			"upgrade":              st.BadUpgrades,
 		},
+		Dropped: map[string]uint64{"drop_oldest": st.DroppedOldest, "latest": st.DroppedStale},
 	}
 	if s.endpoint != nil {
-		g.Refused["origin"], g.Refused["connection_limit"] = s.endpoint.Refused()
+		g.Refused["origin"], g.Refused["connection_limit"], g.Refused["connection_limit_per_ip"] = s.endpoint.Refused()
 	}
 	for _, l := range st.Loops {
 		counts, sum := l.Lag.Read()

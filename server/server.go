@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +124,18 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		Panic:              closeWith(codec.DisconnectServerError),
 		Slow:               closeWith(codec.DisconnectSlow),
 		WriteError:         closeWith(codec.DisconnectWriteError),
+		Closing:            func(code uint16) { s.metrics.Close(metrics.WebSocket, uint32(code)) },
+		Deflate:            deflate(&s.cfg.WebSocket),
 		Log:                s.log,
+	}
+}
+
+// deflate is how messages are compressed. What a message may become is ten times what it may be, if nothing else is said.
+func deflate(c *config.WebSocket) reactor.Deflate {
+	return reactor.Deflate{
+		Level:            c.CompressionLevel,
+		BytesMin:         c.CompressionMinSize,
+		InflatedBytesMax: cmp.Or(c.DecompressedMessageSizeLimit, 10*c.MessageSizeLimit),
 	}
 }
 
@@ -131,8 +143,10 @@ func (s *Server) endpointConfig() websocket.Config {
 	return websocket.Config{
 		Node:            s.node,
 		MessageBytesMax: s.cfg.WebSocket.MessageSizeLimit,
+		Compression:     s.cfg.WebSocket.Compression,
 		UserIDHeader:    s.cfg.Client.UserIDHTTPHeader,
 		ConnectionsMax:  s.cfg.Client.ConnectionLimit,
+		PerAddressMax:   s.cfg.Client.ConnectionLimitPerIP,
 		ConnectionsRate: s.cfg.Client.ConnectionRateLimit,
 		Draining:        &s.draining,
 		Log:             s.log,
@@ -158,6 +172,11 @@ func (s *Server) judge(cfg *config.Config) (*policy.Policy, *auth.Origins, error
 		return nil, nil, err
 	}
 	s.rules.Store(rules)
+	if rules.AnyDrop() {
+		s.node.Table.SetSlow(rules.Slow)
+	} else {
+		s.node.Table.SetSlow(nil)
+	}
 	return p, origins, nil
 }
 

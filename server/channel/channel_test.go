@@ -253,6 +253,9 @@ func TestNewRulesRefuses(t *testing.T) {
 		`channel.namespaces[chat].publication_data_format: "xml"`: func(c *config.Channel) {
 			c.Namespaces = one(config.ChannelOptions{PublicationDataFormat: "xml"})
 		},
+		`channel.namespaces[chat].slow_policy: "newest"`: func(c *config.Channel) {
+			c.Namespaces = one(config.ChannelOptions{SlowPolicy: "newest"})
+		},
 		`channel.publication_data_format: "xml"`: func(c *config.Channel) { c.PublicationDataFormat = "xml" },
 		"channel.namespaces[chat]: the name is there twice": func(c *config.Channel) {
 			c.Namespaces = append(one(config.ChannelOptions{}), one(config.ChannelOptions{})...)
@@ -380,5 +383,35 @@ func BenchmarkResolve(b *testing.B) {
 		if err != nil || c.CheckName() != nil || !c.UserAllowed("42") {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestSlow: the policy of a name is that of its namespace.
+func TestSlow(t *testing.T) {
+	cfg := testConfig()
+	if rules(t, cfg).AnyDrop() {
+		t.Error("the default drops")
+	}
+	cfg.Channel.Namespaces[0].SlowPolicy = "latest"
+	cfg.Channel.Namespaces[1].SlowPolicy = "drop_oldest"
+	r := rules(t, cfg)
+	if !r.AnyDrop() {
+		t.Error("nothing drops")
+	}
+	for name, want := range map[string]codec.SlowPolicy{
+		"chat:room": codec.SlowLatest, "$chat:room": codec.SlowLatest, "digits:1": codec.SlowDropOldest, "news": codec.SlowDisconnect,
+		"unknown:x": codec.SlowDisconnect,
+	} {
+		if got := r.Slow(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	cfg = testConfig()
+	cfg.Channel.WithoutNamespace.SlowPolicy = "drop_oldest"
+	if r := rules(t, cfg); !r.AnyDrop() || r.Slow("news") != codec.SlowDropOldest || r.Slow("chat:room") != codec.SlowDisconnect {
+		t.Error("channels without a namespace have another policy")
+	}
+	if n := testing.AllocsPerRun(100, func() { r.Slow("chat:room") }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

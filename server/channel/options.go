@@ -50,6 +50,7 @@ type Options struct {
 	SubRefreshProxy      bool
 
 	DataFormat DataFormat
+	Slow       codec.SlowPolicy // of publications
 
 	nameRegex *regexp.Regexp // of the part after the namespace boundary; nil: printable ASCII
 }
@@ -97,6 +98,9 @@ var dataFormatNames = []string{"", "json", "json_object", "binary"}
 
 // String names the format as the option publication_data_format does.
 func (f DataFormat) String() string { return dataFormatNames[f] }
+
+// slowNames are the values of slow_policy, numbered as codec.SlowPolicy.
+var slowNames = []string{"disconnect", "drop_oldest", "latest"}
 
 // CheckData reports data that the namespace does not take, as error 107.
 func (o *Options) CheckData(data []byte) *codec.Error {
@@ -185,6 +189,12 @@ func (o *Options) parse(path string, c config.ChannelOptions, defaults *config.C
 		return fmt.Errorf("%s.publication_data_format: %q is none of %q", at, format, dataFormatNames)
 	}
 	o.DataFormat = DataFormat(i)
+
+	policy := max(0, slices.Index(slowNames, c.SlowPolicy))
+	if c.SlowPolicy != "" && slowNames[policy] != c.SlowPolicy {
+		return fmt.Errorf("%s.slow_policy: %q is none of %q", path, c.SlowPolicy, slowNames)
+	}
+	o.Slow = codec.SlowPolicy(policy)
 
 	if c.ChannelRegex == "" {
 		return nil

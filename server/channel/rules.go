@@ -93,6 +93,27 @@ func (r *Rules) Resolve(name string) (Channel, *codec.Error) {
 	return c, nil
 }
 
+// Slow is the policy of the channel called name.
+func (r *Rules) Slow(name string) codec.SlowPolicy {
+	if c, err := r.Resolve(name); err == nil {
+		return c.Options.Slow
+	}
+	return codec.SlowDisconnect
+}
+
+// AnyDrop reports that Slow is more than codec.SlowDisconnect for some channel.
+func (r *Rules) AnyDrop() bool {
+	if r.without.Slow != codec.SlowDisconnect {
+		return true
+	}
+	for _, o := range r.namespaces {
+		if o.Slow != codec.SlowDisconnect {
+			return true
+		}
+	}
+	return false
+}
+
 // CheckLength reports a name of too many bytes, as error 107.
 func (r *Rules) CheckLength(name string) *codec.Error {
 	if r.nameBytesMax > 0 && len(name) > r.nameBytesMax {

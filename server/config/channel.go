@@ -64,6 +64,7 @@ type ChannelOptions struct {
 	SubscribeStreamProxyEnabled       bool              `json:"subscribe_stream_proxy_enabled" desc:"let the backend stream into the subscription"`
 	SubscribeStreamProxyName          string            `json:"subscribe_stream_proxy_name" default:"default" desc:"named proxy"`
 	SubscribeStreamProxyBidirectional bool              `json:"subscribe_stream_proxy_bidirectional" desc:"client publishes go to backend"`
+	SlowPolicy                        string            `json:"slow_policy" enum:"|disconnect|drop_oldest|latest" desc:"what happens to publications at a client whose queue is full: disconnect (also when empty), drop_oldest, latest"`
 	SubscriptionType                  string            `json:"subscription_type" enum:"|stream|map|map_clients|map_users|shared_poll" desc:"stream (also when empty), map, map_clients, map_users, shared_poll"`
 	Map                               MapOptions        `json:"map"`
 	SharedPoll                        SharedPollOptions `json:"shared_poll"`

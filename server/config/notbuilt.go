@@ -39,9 +39,6 @@ var features = []feature{
 		func(c *Config) bool {
 			return c.UniSSE.Enabled || c.UniHTTPStream.Enabled || c.UniWebSocket.Enabled || c.UniGRPC.Enabled
 		}},
-	{[]string{"websocket.compression", "websocket.compression_min_size", "websocket.compression_level",
-		"websocket.decompressed_message_size_limit"},
-		"WebSocket compression is" + ignored, func(c *Config) bool { return c.WebSocket.Compression }},
 	{[]string{"websocket.read_buffer_size", "websocket.write_buffer_size", "websocket.use_write_buffer_pool",
 		"websocket.write_timeout"},
 		"buffers and write time limits per connection have no meaning on event loops; accepted and ignored; see " +

@@ -4,15 +4,15 @@ package config
 type WebSocket struct {
 	Disabled                     bool     `json:"disabled" desc:"do not serve WebSocket"`
 	HandlerPrefix                string   `json:"handler_prefix" default:"/connection/websocket" desc:"path"`
-	Compression                  bool     `json:"compression" desc:"permessage-deflate"`
-	CompressionMinSize           int      `json:"compression_min_size" desc:"bytes"`
-	CompressionLevel             int      `json:"compression_level" default:"1" min:"1" max:"9" desc:"1–9"`
+	Compression                  bool     `json:"compression" desc:"permessage-deflate, for clients that offer it"`
+	CompressionMinSize           int      `json:"compression_min_size" desc:"bytes; shorter frames are sent plain"`
+	CompressionLevel             int      `json:"compression_level" default:"1" min:"1" max:"9" desc:"1–9, from quick to thorough"`
 	ReadBufferSize               int      `json:"read_buffer_size" desc:"0 = from HTTP server"`
 	UseWriteBufferPool           bool     `json:"use_write_buffer_pool" desc:"share write buffers"`
 	WriteBufferSize              int      `json:"write_buffer_size" desc:"0 = from HTTP server"`
 	WriteTimeout                 Duration `json:"write_timeout" default:"1000ms" desc:"per write"`
 	MessageSizeLimit             int      `json:"message_size_limit" default:"65536" min:"1" desc:"max bytes of an incoming message"`
-	DecompressedMessageSizeLimit int      `json:"decompressed_message_size_limit" desc:"0 = 10 × limit"`
+	DecompressedMessageSizeLimit int      `json:"decompressed_message_size_limit" desc:"max bytes of an incoming message once it is decompressed; 0 = 10 × message_size_limit"`
 }
 
 // SSE is the bidirectional SSE transport.

@@ -39,6 +39,7 @@ func (p *checker) channels() {
 // channel checks the options of one namespace.
 func (p *checker) channel(path string, o *ChannelOptions) {
 	p.history(path, o)
+	p.slowPolicy(path, o)
 	p.regex(path+".channel_regex", o.ChannelRegex)
 	p.channelProxies(path, o)
 	p.mapOptions(path, o)
@@ -69,6 +70,32 @@ func (p *checker) history(path string, o *ChannelOptions) {
 	if meta > 0 && o.HistoryTTL > meta {
 		p.fail(path+".history_ttl", o.HistoryTTL.String(), "is greater than "+from+" ("+meta.String()+")",
 			"offsets must outlive the publications: raise the one or lower the other")
+	}
+}
+
+// slowPolicy refuses to drop publications where clients may rely on having all of them.
+func (p *checker) slowPolicy(path string, o *ChannelOptions) {
+	if o.SlowPolicy == "" || o.SlowPolicy == "disconnect" {
+		return
+	}
+	for _, promise := range []struct {
+		option string
+		on     bool
+	}{
+		{"force_positioning", o.ForcePositioning},
+		{"allow_positioning", o.AllowPositioning},
+		{"force_recovery", o.ForceRecovery},
+		{"allow_recovery", o.AllowRecovery},
+		{"history_size", o.HistorySize > 0},
+		{"allowed_delta_types", len(o.AllowedDeltaTypes) > 0},
+		{"delta_publish", o.DeltaPublish},
+		{"subscription_type", o.SubscriptionType != "" && o.SubscriptionType != "stream"},
+	} {
+		if promise.on {
+			p.fail(path+".slow_policy", o.SlowPolicy, "drops publications, and "+promise.option+" promises that none are missing",
+				"remove the one or the other")
+			return
+		}
 	}
 }
 

@@ -109,5 +109,10 @@ func (b *batch) join(v variant) *codec.Frame {
 	if len(frames) == 0 {
 		return nothing
 	}
-	return codec.JoinFrames(frames)
+	joined := codec.JoinFrames(frames)
+	if len(frames) > 1 && !joined.Mixed() { // joins and leaves are never dropped
+		first := b.events[0]
+		joined.SetSlow(first.slow, first.number) // one channel, so one policy, but for the moment of a reload
+	}
+	return joined
 }

@@ -5,7 +5,7 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Channel is what one loop knows of a channel. Only that loop touches it, except for listening,
+// Channel is what one loop knows of a channel. Only that loop touches it, except for marks,
 // joining and next.
 type Channel struct {
 	record *record
@@ -19,11 +19,19 @@ type Channel struct {
 
 	// era counts the epochs that positions here have had. Members of an earlier one hear of it with the next publication. It
 	// wraps, so somebody who sleeps through 65,536 epochs without any publication would not.
-	era       uint16
-	loop      uint8
-	listening bool   // guarded by the table's stripe
-	joining   uint32 // members who want joins and leaves; guarded by the table's stripe
+	era     uint16
+	loop    uint8
+	marks   marks  // guarded by the table's stripe
+	joining uint32 // members who want joins and leaves; guarded by the table's stripe
 }
+
+// marks are what the table has to know of the members.
+type marks uint8
+
+const (
+	listening     marks = 1 << iota // there are some
+	withPositions                   // some are positioned, or were
+)
 
 // members is a dense list; nil entries are tombstones of members who left while a walk was open.
 type members struct {
@@ -51,7 +59,7 @@ func (c *Channel) Name() string { return c.record.name }
 // Subscribe makes s, which must be new, a member of the channel called name on loop l. From here on publications reach it. One
 // that is to be positioned must get its Position before the loop turns again.
 func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber, o Options) {
-	c := t.listen(l.ID(), name, o.JoinLeave)
+	c := t.listen(l.ID(), name, o)
 	s.subscriber, s.channel, s.flags = who, c, o.flags(f)
 	c.add(s)
 }
@@ -66,9 +74,6 @@ func (t *Table) Position(s *Subscription, sp codec.StreamPosition) {
 			c.era++
 		}
 		c.epoch = e
-	}
-	if r := c.record; !r.positioned.Load() {
-		r.positioned.Store(true)
 	}
 	s.flags |= positioned
 	s.offset, s.era = sp.Offset, c.era

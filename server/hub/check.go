@@ -15,8 +15,11 @@ func (t *Table) Positioned(dst []string, stripe int) []string {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for name, r := range st.channels {
-		if r.positioned.Load() {
-			dst = append(dst, name)
+		for c := &r.home; c != nil; c = c.next {
+			if c.marks&withPositions != 0 {
+				dst = append(dst, name)
+				break
+			}
 		}
 	}
 	return dst
@@ -38,7 +41,7 @@ func (t *Table) postChecks(channel string, top codec.StreamPosition) (wake engin
 		return 0
 	}
 	for c := &r.home; c != nil; c = c.next {
-		if c.listening && t.loops[c.loop].Post(c, &check{channel: c, offset: top.Offset, epoch: t.epoch(top.Epoch)}, 0) {
+		if c.marks&withPositions != 0 && t.loops[c.loop].Post(c, &check{channel: c, offset: top.Offset, epoch: t.epoch(top.Epoch)}, 0) {
 			wake |= 1 << c.loop
 		}
 	}

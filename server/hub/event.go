@@ -16,6 +16,8 @@ type event struct {
 	info    *codec.ClientInfo  // who joins or leaves
 	kind    codec.Kind
 	epoch   uint64 // hashed, see Table.epoch
+	slow    codec.SlowPolicy
+	number  uint32 // of the channel, see record
 	frames  [codec.NumForms]atomic.Pointer[codec.Frame]
 }
 
@@ -51,6 +53,7 @@ func (e *event) frame(f codec.Form) *codec.Frame {
 	push := e.push()
 	if buf, err := codec.AppendPush(buf, f, &push); err == nil {
 		made = codec.NewKindFrame(f, e.kind, buf)
+		made.SetSlow(e.slow, e.number)
 	} else if !errors.Is(err, codec.ErrNotJSON) {
 		panic(err) // the encoder has no other error
 	}

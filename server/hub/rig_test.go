@@ -77,7 +77,7 @@ func (r *rig) joinWith(id int, channel string, f codec.Form, o Options) *listene
 
 // joinAt is join with a position.
 func (r *rig) joinAt(id int, channel string, offset uint64, epoch string) *listener {
-	x := r.join(id, channel)
+	x := r.joinWith(id, channel, codec.JSON, Options{Positioned: true})
 	r.table.Position(x.sub, codec.StreamPosition{Offset: offset, Epoch: epoch})
 	return x
 }

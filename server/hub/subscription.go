@@ -52,6 +52,8 @@ const (
 type Options struct {
 	// JoinLeave asks for the joins and leaves of others.
 	JoinLeave bool
+	// Positioned says that a Position follows.
+	Positioned bool
 }
 
 func (o *Options) flags(form codec.Form) flags {

@@ -21,7 +21,13 @@ type Table struct {
 	locals  []local
 	seed    maphash.Seed // random per process: nobody can aim channel names at one stripe
 	stripes [stripesCount]stripe
+	records atomic.Uint32 // made so far
+	slow    atomic.Pointer[SlowPolicy]
 }
+
+// SlowPolicy tells what may become of the publications of a channel at clients that do not take what they are owed. It is called
+// for each publication, on any goroutine, and must be quick.
+type SlowPolicy func(channel string) codec.SlowPolicy
 
 type stripe struct {
 	mu       sync.Mutex
@@ -35,8 +41,8 @@ type stripe struct {
 type record struct {
 	name        string
 	subscribers uint32
-	positioned  atomic.Bool // some member is, or was
-	home        Channel     // of the loop that came first; most channels are listened to by one loop only
+	number      uint32  // no other record of the table has it, unless four billion lie between them
+	home        Channel // of the loop that came first; most channels are listened to by one loop only
 }
 
 // local is what belongs to one loop. Only that loop touches it, or others read what is atomic.
@@ -86,7 +92,7 @@ func (t *Table) epoch(s string) uint64 {
 }
 
 // listen finds or makes the Channel of loop id and counts one more subscriber.
-func (t *Table) listen(id int, name string, joinLeave bool) *Channel {
+func (t *Table) listen(id int, name string, o Options) *Channel {
 	st := t.stripe(name)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -95,14 +101,17 @@ func (t *Table) listen(id int, name string, joinLeave bool) *Channel {
 		st.channels = make(map[string]*record)
 	}
 	if r == nil {
-		r = &record{name: strings.Clone(name)} // the name may alias a read buffer
+		r = &record{name: strings.Clone(name), number: t.records.Add(1)} // the name may alias a read buffer
 		r.home = Channel{record: r, loop: uint8(id)}
 		st.channels[r.name] = r
 	}
 	r.subscribers++
 	c := r.channel(id)
-	c.listening = true
-	if joinLeave {
+	c.marks |= listening
+	if o.Positioned {
+		c.marks |= withPositions
+	}
+	if o.JoinLeave {
 		c.joining++
 	}
 	return c
@@ -128,7 +137,7 @@ func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 	defer st.mu.Unlock()
 	r.subscribers--
 	if deaf {
-		c.listening = false
+		c.marks = 0
 	}
 	if joinLeave {
 		c.joining--
@@ -153,7 +162,7 @@ func (t *Table) Admit(channel string) bool {
 		return true
 	}
 	for c := &r.home; c != nil; c = c.next {
-		if c.listening && !(t.loops[c.loop].Admit() && t.locals[c.loop].admits()) {
+		if c.marks&listening != 0 && !(t.loops[c.loop].Admit() && t.locals[c.loop].admits()) {
 			return false
 		}
 	}
@@ -170,11 +179,14 @@ func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec
 	if r == nil {
 		return 0
 	}
-	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, epoch: t.epoch(sp.Epoch)}
+	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, epoch: t.epoch(sp.Epoch), number: r.number}
+	if policy := t.slow.Load(); policy != nil {
+		e.slow = (*policy)(r.name)
+	}
 	cost := e.cost()
 	var wake engine.Wake
 	for c := &r.home; c != nil; c = c.next {
-		if c.listening && t.loops[c.loop].Post(c, e, cost) {
+		if c.marks&listening != 0 && t.loops[c.loop].Post(c, e, cost) {
 			wake |= 1 << c.loop
 		}
 	}
@@ -209,6 +221,15 @@ func (t *Table) tell(channel string, kind codec.Kind, info *codec.ClientInfo) en
 		}
 	}
 	return wake
+}
+
+// SetSlow replaces the policies for what is published from now on; nil is codec.SlowDisconnect for all. Any goroutine may call it.
+func (t *Table) SetSlow(p SlowPolicy) {
+	if p == nil {
+		t.slow.Store(nil)
+		return
+	}
+	t.slow.Store(&p)
 }
 
 // Wake rings the loops that w names.

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -22,6 +23,8 @@ type ReactorGauges struct {
 	// Accepted and Refused count conns since the start, the latter by reason. Reasons are a fixed list.
 	Accepted uint64
 	Refused  map[string]uint64
+	// Dropped counts frames that slow clients did not get since the start, by the policy of their channel.
+	Dropped map[string]uint64
 	// HTTPConns are conns that were handed to net/http and are still open.
 	HTTPConns int
 }
@@ -74,13 +77,14 @@ func (p *page) reactorGauges(g ReactorGauges) {
 	p.gauge("stentor_http_conns", "", int64(g.HTTPConns))
 	p.always("counter", "stentor_conns_accepted_total", "", g.Accepted)
 
-	reasons := make([]string, 0, len(g.Refused))
-	for reason := range g.Refused {
-		reasons = append(reasons, reason)
-	}
-	slices.Sort(reasons)
-	for _, reason := range reasons {
-		p.always("counter", "stentor_conns_refused_total", "reason="+quoteLabel(reason), g.Refused[reason])
+	p.counts("stentor_conns_refused_total", "reason", g.Refused)
+	p.counts("stentor_frames_dropped_total", "policy", g.Dropped)
+}
+
+// counts writes a counter for each value of a label.
+func (p *page) counts(name, label string, by map[string]uint64) {
+	for _, value := range slices.Sorted(maps.Keys(by)) {
+		p.always("counter", name, label+"="+quoteLabel(value), by[value])
 	}
 }
 

@@ -74,7 +74,7 @@ func New(cfg Config) *Metrics {
 		m.replyErrors[i] = make([]atomic.Uint64, errorCodes.size())
 	}
 	for i := range m.closes {
-		m.closes[i] = make([]atomic.Uint64, disconnectCodes.size())
+		m.closes[i] = make([]atomic.Uint64, closeCodes.size())
 	}
 	m.userLimit = m.set.NewCounter("centrifugo_node_client_connection_limit")
 	m.overloaded = m.set.NewCounter("stentor_publications_refused_total")
@@ -114,7 +114,7 @@ func (m *Metrics) Unsubscribe(code uint32) { m.unsubscribes[unsubscribeCodes.ind
 
 // Close counts a close frame, or its like, that was sent.
 func (m *Metrics) Close(t Transport, code uint32) {
-	m.closes[t][disconnectCodes.index(code)].Add(1)
+	m.closes[t][closeCodes.index(code)].Add(1)
 }
 
 // Handler serves the metrics in the text format of Prometheus, version 0.0.4.

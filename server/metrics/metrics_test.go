@@ -62,6 +62,8 @@ func busy() *Metrics {
 	m.Disconnect(4001)
 	m.Unsubscribe(codec.UnsubscribeServer.Code)
 	m.Close(WebSocket, codec.DisconnectShutdown.Code)
+	m.Close(WebSocket, 1009)
+	m.Close(WebSocket, 1016)
 
 	for _, protocol := range []string{"http", "grpc"} {
 		api := m.API(protocol, []string{"publish", "info"})
@@ -80,6 +82,7 @@ func busy() *Metrics {
 			QueuedBytes: 4096,
 			Accepted:    10,
 			Refused:     map[string]uint64{"limit": 2, "a\"b\n": 1},
+			Dropped:     map[string]uint64{"latest": 3, "drop_oldest": 0},
 			HTTPConns:   4,
 		}
 	})

@@ -105,7 +105,7 @@ func (m *Metrics) writeCodes(p *page) {
 	}
 	for t := range numTransports {
 		for i := range m.closes[t] {
-			p.counter("centrifugo_transport_outgoing_close_count", `transport="`+t.String()+`",code="`+disconnectCodes.label(i)+`"`,
+			p.counter("centrifugo_transport_outgoing_close_count", `transport="`+t.String()+`",code="`+closeCodes.label(i)+`"`,
 				m.closes[t][i].Load())
 		}
 	}

@@ -27,8 +27,10 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 	result := codec.ConnectResult{
 		Client:  s.clientID(),
 		Version: s.node.Settings.Version,
-		Ping:    uint32(s.node.Settings.PingInterval.Seconds()),
-		Pong:    s.node.Settings.PingInterval > 0,
+	}
+	if !s.ownPings() { // the client's transport answers those by itself
+		result.Ping = uint32(s.node.Settings.PingInterval.Seconds())
+		result.Pong = s.node.Settings.PingInterval > 0
 	}
 	if len(creds.Subs) > s.node.Settings.ChannelLimit {
 		return codec.DisconnectChannelLimit

@@ -22,7 +22,9 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata/*.txt")
 //	# …                     a comment
 //	config …                options, JSON; only before the first client
 //	open NAME [WORDS]       a client's pipe opens. "json" or "protobuf" is its form; with "pongs" it answers pings by itself and
-//	                        keeps quiet about them; "user=U" is what the trusted HTTP header says
+//	                        keeps quiet about them; "user=U" is what the trusted HTTP header says; with "framepings" the pipe
+//	                        has pings of its own, and with "deaf" they fail
+//	NAME pong               the pong of such a ping comes
 //	NAME> COMMANDS          the client sends a message; \n parts commands, and hex:… is taken as bytes
 //	NAME close              the pipe goes
 //	api publish CHANNEL DATA

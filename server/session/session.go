@@ -25,6 +25,13 @@ type Conn interface {
 	Arm(at loop.Time)
 }
 
+// Pinger is a Conn whose pings replace those of the protocol, because the client has asked for that. It tells the session of a
+// pong with Session.Pong.
+type Pinger interface {
+	// Ping sends a ping. False as in Send.
+	Ping() bool
+}
+
 // Session is one client. Its loop owns it. There may be a million of them: see TestSizes before adding a field.
 type Session struct {
 	node   *Node

@@ -146,6 +146,8 @@ func (st *stage) do(line string) {
 		st.actor(strings.TrimSuffix(word, ">")).say(rest)
 	case rest == "close":
 		st.actor(word).gone()
+	case rest == "pong":
+		st.actor(word).session.Pong()
 	default:
 		st.t.Fatalf("what does this line mean? %q", line)
 	}
@@ -350,12 +352,13 @@ type actor struct {
 	heard   []string
 	ended   bool
 	pongs   bool // answers pings
+	deaf    bool // its pipe takes no pings
 	owes    bool // a pong
 }
 
 func (st *stage) open(words []string) {
 	a := &actor{st: st, name: words[0], form: st.form}
-	user := ""
+	conn, user := Conn(a), ""
 	for _, word := range words[1:] {
 		switch header, ok := strings.CutPrefix(word, "user="); {
 		case ok:
@@ -366,13 +369,17 @@ func (st *stage) open(words []string) {
 			a.form = codec.Protobuf
 		case word == "pongs":
 			a.pongs = true
+		case word == "framepings":
+			conn = pinger{a}
+		case word == "deaf":
+			a.deaf = true
 		default:
 			st.t.Fatalf("what does this word mean? open %s", strings.Join(words, " "))
 		}
 	}
 	l := st.node.Loops[0]
 	a.handle = l.Add(a)
-	a.session = New(st.node, a, a.handle, a.form, user)
+	a.session = New(st.node, conn, a.handle, a.form, user)
 	st.actors[a.name] = a
 	st.order = append(st.order, a.name)
 }
@@ -483,6 +490,19 @@ func (a *actor) Close(d codec.Disconnect) {
 func (a *actor) Arm(at loop.Time)     { a.st.node.Loops[0].Arm(a.handle, at) }
 func (a *actor) Expire(now loop.Time) { a.session.Expire(now) }
 func (a *actor) Order(what any)       { a.session.Order(what) }
+
+// pinger is the pipe of an actor that has pings of its own.
+type pinger struct{ *actor }
+
+// Ping remembers that there was one.
+func (p pinger) Ping() bool {
+	if p.deaf {
+		p.gone()
+		return false
+	}
+	p.heard = append(p.heard, p.name+"< (ping)")
+	return true
+}
 
 func (a *actor) takeHeard() []string {
 	heard := a.heard

@@ -40,7 +40,7 @@ func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID
 // With a local engine all of it is one turn of the loop: the subscription listens first and reads history then, so that nothing
 // falls between the two.
 func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, result *codec.SubscribeResult) (*hub.Subscription, error) {
-	sub := s.listen(name, hub.Options{JoinLeave: permit.PushJoinLeave})
+	sub := s.listen(name, hub.Options{JoinLeave: permit.PushJoinLeave, Positioned: permit.Positioned})
 	sub.Own = own
 	if len(permit.Info) > 0 {
 		s.more().set(sub).info = permit.Info

@@ -82,8 +82,7 @@ func (s *Session) goOnPinging(now loop.Time) {
 	switch s.pinging {
 	case toPing:
 		s.beat, s.pinging = now.After(s.node.Settings.PongTimeout), awaited
-		s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FrameServerPing, 1, len(pings[s.form].Messages()))
-		s.write(pings[s.form])
+		s.ping()
 	case awaited:
 		s.beat, s.pinging = now.After(loop.TickPeriod), overdue
 	case overdue:
@@ -91,17 +90,53 @@ func (s *Session) goOnPinging(now loop.Time) {
 	}
 }
 
+// ping sends a ping of the protocol, or of the pipe if that has its own.
+func (s *Session) ping() {
+	bytes := 0
+	p, own := s.conn.(Pinger)
+	if !own {
+		bytes = len(pings[s.form].Messages())
+	}
+	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FrameServerPing, 1, bytes)
+	switch {
+	case !own:
+		s.write(pings[s.form])
+	case !p.Ping():
+		s.leave()
+	}
+}
+
+// ownPings reports that the pipe's pings replace those of the protocol.
+func (s *Session) ownPings() bool {
+	_, own := s.conn.(Pinger)
+	return own
+}
+
 // pongCame takes an empty command. One that answers no ping is an error of the client.
 func (s *Session) pongCame() error {
-	if s.state != connected || s.pinging == toPing {
+	if s.state != connected || s.pinging == toPing || s.ownPings() {
 		return codec.DisconnectBadRequest
 	}
+	s.ponged()
+	return nil
+}
+
+// Pong takes a pong of the pipe. One that answers no ping means nothing (RFC 6455, section 5.5.3).
+func (s *Session) Pong() {
+	if s.state != connected || s.pinging == toPing || !s.ownPings() {
+		return
+	}
+	s.node.Metrics.Received(s.handle.Loop(), metrics.WebSocket, metrics.FrameClientPong, 0)
+	s.ponged()
+}
+
+// ponged goes on until the next ping.
+func (s *Session) ponged() {
 	now := s.loop().Now()
 	sent := s.beat - ticks(s.node.Settings.PongTimeout) // later than it was if the pong was overdue
 	s.node.Metrics.Pong(s.handle.Loop(), metrics.WebSocket, time.Duration(now-sent)*loop.TickPeriod)
 	s.beat, s.pinging = max(sent+ticks(s.node.Settings.PingInterval), now+1), toPing
 	s.arm()
-	return nil
 }
 
 // ticks is d in whole ticks, rounded up, but at least one.

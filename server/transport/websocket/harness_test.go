@@ -151,6 +151,9 @@ func (h *house) run() {
 		if n := h.endpoint.open.Load(); n != 0 {
 			h.t.Errorf("%d connections are still counted", n)
 		}
+		if s := h.endpoint.sources; s != nil && s.known() != 0 {
+			h.t.Errorf("%d sources are still remembered", s.known())
+		}
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stentor/codec"
+	"stentor/codec/ws"
 	"stentor/reactor"
 	"stentor/reactor/loop"
 	"stentor/server/session"
@@ -32,8 +33,10 @@ type Origins interface {
 type Config struct {
 	Node            *session.Node
 	MessageBytesMax int    // larger: ws close 1009
+	Compression     bool   // agree to permessage-deflate; how is reactor.Config.Deflate
 	UserIDHeader    string // names a trusted user; empty for none
 	ConnectionsMax  int    // of this node; 0 is no limit. Over it: 503. Upgrades that meet may pass it by one a loop
+	PerAddressMax   int    // the same of one client address
 	ConnectionsRate int    // token bucket: burst, refilled by one a second; 0 is no limit. Over it: 503
 	Draining        *atomic.Bool
 	Log             *slog.Logger
@@ -46,9 +49,11 @@ type Endpoint struct {
 	origins atomic.Pointer[Origins]
 	rate    *bucket
 	open    atomic.Int64 // sessions, if there is a limit
+	sources *sources     // nil if there is no limit per address
 
-	refusedOrigin, refusedLimit atomic.Uint64
-	toldAt                      atomic.Int64 // unix seconds of the last log line about an origin
+	refusedOrigin, refusedLimit, refusedAddress atomic.Uint64
+
+	toldAt atomic.Int64 // unix seconds of the last log line about an origin
 }
 
 // New makes an endpoint that admits pages of origins.
@@ -57,6 +62,9 @@ func New(cfg Config, origins Origins) *Endpoint {
 		cfg.Now = time.Now
 	}
 	e := &Endpoint{cfg: cfg, rate: newBucket(cfg.ConnectionsRate, cfg.Now)}
+	if cfg.PerAddressMax > 0 {
+		e.sources = newSources(cfg.PerAddressMax)
+	}
 	e.SetOrigins(origins)
 	return e
 }
@@ -71,25 +79,49 @@ func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
 		return reactor.Verdict{Kind: reactor.Refuse, Status: 403, Body: "origin not allowed\n"}
 	}
 	if e.full() {
-		e.refusedLimit.Add(1)
-		return reactor.Verdict{Kind: reactor.Refuse, Status: 503, Body: "connection limit reached\n"}
+		return tooMany(&e.refusedLimit)
 	}
-	form, subprotocol := negotiate(h)
-	user := ""
+	var w wish
+	if e.sources != nil {
+		if w.from = sourceOf(h.RemoteAddr()); e.sources.full(w.from) {
+			return tooMany(&e.refusedAddress)
+		}
+	}
+	w.form, w.subprotocol = negotiate(h)
+	w.framePings = asksForFramePings(h.Query)
 	if e.cfg.UserIDHeader != "" {
-		user = strings.Clone(h.Header(e.cfg.UserIDHeader))
+		w.user = strings.Clone(h.Header(e.cfg.UserIDHeader))
 	}
-	return reactor.Verdict{
+	v := reactor.Verdict{
 		Kind:            reactor.Upgrade,
-		Protocol:        subprotocol,
+		Protocol:        w.subprotocol,
 		MessageBytesMax: e.cfg.MessageBytesMax,
-		Open:            func(c *reactor.Conn) reactor.Receiver { return e.accept(c, form, user) },
+		Open:            func(c *reactor.Conn) reactor.Receiver { return e.accept(c, &w) },
 	}
+	if e.cfg.Compression {
+		v.Deflate = ws.ChooseDeflate(h.Joined("Sec-WebSocket-Extensions"))
+	}
+	return v
+}
+
+// wish is what a request asks for.
+type wish struct {
+	form        codec.Form
+	subprotocol string
+	framePings  bool   // pings of WebSocket instead of those of the protocol
+	user        string // named by the trusted header
+	from        source // if the endpoint counts sources
+}
+
+// tooMany refuses a request and counts it.
+func tooMany(counter *atomic.Uint64) reactor.Verdict {
+	counter.Add(1)
+	return reactor.Verdict{Kind: reactor.Refuse, Status: 503, Body: "connection limit reached\n"}
 }
 
 // Refused counts upgrades that were not made, by reason.
-func (e *Endpoint) Refused() (byOrigin, byLimit uint64) {
-	return e.refusedOrigin.Load(), e.refusedLimit.Load()
+func (e *Endpoint) Refused() (byOrigin, byLimit, byAddress uint64) {
+	return e.refusedOrigin.Load(), e.refusedLimit.Load(), e.refusedAddress.Load()
 }
 
 // tellOrigin logs what to change, once a second at most: anyone can send any origin.
@@ -112,27 +144,46 @@ func (e *Endpoint) full() bool {
 	return !e.rate.take()
 }
 
-func (e *Endpoint) accept(c *reactor.Conn, form codec.Form, user string) reactor.Receiver {
-	s := session.New(e.cfg.Node, (*pipe)(c), c.Handle(), form, user)
+func (e *Endpoint) accept(c *reactor.Conn, w *wish) reactor.Receiver {
+	conn := session.Conn((*pipe)(c))
+	if w.framePings {
+		conn = (*pingedPipe)(c)
+	}
+	s := session.New(e.cfg.Node, conn, c.Handle(), w.form, w.user)
 	if e.cfg.Draining.Load() {
 		s.Order(codec.DisconnectShutdown)
 	}
-	if e.cfg.ConnectionsMax == 0 {
+	if e.cfg.ConnectionsMax == 0 && e.sources == nil {
 		return s
 	}
 	e.open.Add(1)
-	return &counted{s, &e.open}
+	if e.sources == nil {
+		return &counted{s, e}
+	}
+	e.sources.take(w.from)
+	return &sourced{counted{s, e}, w.from}
 }
 
 // counted is a session whose end has to be counted, because the endpoint has a limit.
 type counted struct {
 	*session.Session
-	open *atomic.Int64
+	endpoint *Endpoint
 }
 
 func (c *counted) Closed() {
-	c.open.Add(-1)
+	c.endpoint.open.Add(-1)
 	c.Session.Closed()
+}
+
+// sourced is one whose source has a limit.
+type sourced struct {
+	counted
+	from source
+}
+
+func (c *sourced) Closed() {
+	c.endpoint.sources.give(c.from)
+	c.counted.Closed()
 }
 
 // negotiate chooses form and subprotocol. A client that offers both gets JSON; the query may ask for Protobuf without one.
@@ -164,13 +215,36 @@ func asksForProtobuf(query string) bool {
 	return values.Get("format") == "protobuf" || values.Get("cf_protocol") == "protobuf"
 }
 
+func asksForFramePings(query string) bool {
+	if !strings.Contains(query, "ping_pong") && !strings.Contains(query, "%") {
+		return false
+	}
+	values, _ := url.ParseQuery(query)
+	return values.Get("cf_ws_frame_ping_pong") == "true"
+}
+
 // pipe is a conn of the reactor as a session sees it; it is the same object.
 type pipe reactor.Conn
 
 func (p *pipe) conn() *reactor.Conn { return (*reactor.Conn)(p) }
 
-// Send queues the frame's ws frame.
-func (p *pipe) Send(f *codec.Frame) bool { return p.conn().Write(f.WebSocket()) }
+// Send queues the frame's ws frame, compressed if the client takes that.
+func (p *pipe) Send(f *codec.Frame) bool {
+	c := p.conn()
+	b := f.WebSocket()
+	if d := c.Deflater(); d != nil {
+		b = f.Deflated(d)
+	}
+	policy, channel := f.Slow()
+	return c.WriteDroppable(b, drops[policy], channel)
+}
+
+// drops says policies in the reactor's words.
+var drops = [...]reactor.Drop{
+	codec.SlowDisconnect: reactor.DropNever,
+	codec.SlowDropOldest: reactor.DropOldest,
+	codec.SlowLatest:     reactor.DropStale,
+}
 
 // Close ends the conn with the code in a close frame; "connection closed" never appears on the wire.
 func (p *pipe) Close(d codec.Disconnect) {
@@ -183,3 +257,22 @@ func (p *pipe) Close(d codec.Disconnect) {
 
 // Arm sets the session's deadline.
 func (p *pipe) Arm(at loop.Time) { p.conn().Arm(at) }
+
+// pingedPipe is a pipe that pings with control frames (session.Pinger); the reactor brings their pongs to the session.
+type pingedPipe pipe
+
+func (p *pingedPipe) Send(f *codec.Frame) bool { return (*pipe)(p).Send(f) }
+
+func (p *pingedPipe) Close(d codec.Disconnect) { (*pipe)(p).Close(d) }
+
+func (p *pingedPipe) Arm(at loop.Time) { (*pipe)(p).Arm(at) }
+
+func (p *pingedPipe) Ping() bool { return (*pipe)(p).conn().Write(pingFrame) }
+
+// pingFrame is the same for all.
+var pingFrame = ws.AppendFrame(nil, ws.OpPing, nil)
+
+var (
+	_ session.Pinger       = (*pingedPipe)(nil)
+	_ reactor.PongReceiver = (*session.Session)(nil)
+)

@@ -112,7 +112,7 @@ func TestOrigin(t *testing.T) {
 			if tt.status == 403 {
 				want = 1
 			}
-			if refused, _ := h.endpoint.Refused(); int(refused) != want || h.log.lines() != want {
+			if refused, _, _ := h.endpoint.Refused(); int(refused) != want || h.log.lines() != want {
 				t.Errorf("%d refused and %d lines told, want %d", refused, h.log.lines(), want)
 			}
 		})
@@ -152,7 +152,7 @@ func TestConnectionLimit(t *testing.T) {
 	if c := h.dial(ws.ClientRequest{}); c.status != 503 {
 		t.Errorf("status %d over the limit", c.status)
 	}
-	if _, refused := h.endpoint.Refused(); refused != 1 {
+	if _, refused, _ := h.endpoint.Refused(); refused != 1 {
 		t.Errorf("%d refused", refused)
 	}
 	a.Close()
