@@ -1,6 +1,8 @@
 package reactor
 
 import (
+	"time"
+
 	"stentor/codec/ws"
 	"stentor/reactor/loop"
 )
@@ -8,12 +10,18 @@ import (
 // Compressed messages cost work that their senders do not pay for in bytes. What a message becomes is free up to inflateFactor
 // times its own size, which ordinary text seldom passes, and inflateFreeBytes. What goes beyond is surplus, of which all conns of a
 // loop together have surplusBytesMax for each tick (loop.TickPeriod, 100 ms), or as much as one message may become, if that is
-// more: a few hundredths of the loop's time. It runs out only where many bombs meet; the conn that sent the one too many is closed,
-// and nobody who sends ordinary messages feels it.
+// more: a few hundredths of the loop's time. It runs out only where many bombs meet; the conn that sent the one too many is
+// closed, and nobody who sends ordinary messages feels it.
+//
+// A message can also be made of nothing but tables, which take hundreds of times longer to read than text of that size. So the time
+// beyond inflateFreeTime counts as well, and has surplusTimeMax for each tick.
 const (
 	inflateFactor    = 16
 	inflateFreeBytes = 4 << 10
 	surplusBytesMax  = 1 << 20
+
+	inflateFreeTime = time.Millisecond
+	surplusTimeMax  = 20 * time.Millisecond
 )
 
 // errSurplus is for the message that is one bomb too many.
@@ -22,20 +30,31 @@ var errSurplus = &ws.Error{Code: ws.CodePolicyViolation, Reason: "too much compr
 // inflation is what the conns of a loop share to inflate messages.
 type inflation struct {
 	inflater ws.Inflater
-	tick     loop.Time // which surplus is about
-	surplus  int       // bytes that have been spent
+
+	// What has been spent in this tick.
+	tick  loop.Time
+	bytes int
+	time  time.Duration
 }
 
 // inflate is the message that ev carries compressed. It is valid until the next call.
 func (d *driver) inflate(ev *ws.Event) ([]byte, error) {
 	z, most := &d.inflation, d.cfg.Deflate.InflatedBytesMax
 	if now := d.loop.Now(); z.tick != now {
-		z.tick, z.surplus = now, 0
+		z.tick, z.bytes, z.time = now, 0, 0
 	}
 	free := inflateFreeBytes + inflateFactor*len(ev.Payload)
-	bound := min(most, free+max(surplusBytesMax, most)-z.surplus)
+	bound := min(most, free+max(surplusBytesMax, most)-z.bytes)
+	_, start := d.reactor.clock.Read()
 	msg, err := z.inflater.Inflate(ev.OpCode, ev.Payload, bound)
-	z.surplus += max(z.inflater.Made()-free, 0)
+	_, end := d.reactor.clock.Read()
+	z.bytes += max(z.inflater.Made()-free, 0)
+	over := max(end-start-inflateFreeTime, 0)
+	z.time += over
+
+	if over > 0 && z.time > surplusTimeMax {
+		return nil, errSurplus
+	}
 	if e, ok := err.(*ws.Error); ok && e.Code == ws.CodeMessageTooBig && bound < most {
 		return nil, errSurplus
 	}
