@@ -52,7 +52,7 @@ type Subscribe struct {
 	Override     auth.Override
 }
 
-// Refresh orders sessions to end when they expire at another time, or now.
+// Refresh says when sessions expire from now on, or ends them.
 type Refresh struct {
 	Target
 	Expired  bool   // to close with 3005
