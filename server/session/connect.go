@@ -60,8 +60,8 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 
 // remember keeps what the credentials say for later.
 func (s *Session) remember(c policy.Credentials) {
-	if len(c.Info) > 0 || s.extra != nil {
-		s.more().info = c.Info
+	if len(c.Info) > 0 {
+		s.setInfo(c.Info)
 	}
 	if len(c.TokenChannels) > 0 {
 		s.more().tokenChannels = c.TokenChannels
@@ -69,6 +69,16 @@ func (s *Session) remember(c policy.Credentials) {
 	s.end = 0
 	if c.ExpireAt > 0 {
 		s.end = s.ticksUntil(c.ExpireAt).After(s.node.Settings.ExpiredCloseDelay)
+	}
+}
+
+// setInfo changes what others learn of the client from now on.
+func (s *Session) setInfo(info []byte) {
+	s.more().info = info
+	for sub := s.subs; sub != nil; sub = sub.Next {
+		if sub.Own&present != 0 {
+			_ = s.appear(sub) // the log has it, and the client stays present as it was
+		}
 	}
 }
 
@@ -112,7 +122,7 @@ func (s *Session) renew(order Refresh) {
 		told.Expires, told.TTL = true, s.ttl(order.ExpireAt)
 	}
 	if order.Info != nil {
-		s.more().info = order.Info
+		s.setInfo(order.Info)
 	}
 	s.arm()
 	s.push(metrics.FramePushRefresh, &codec.Push{Refresh: &told})

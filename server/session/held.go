@@ -15,8 +15,9 @@ type held struct {
 	inbox []byte
 }
 
-// HeldBytesMax is how many bytes of commands may wait for work off the loop. A client that sends more is closed.
-const HeldBytesMax = 128 << 10
+// HeldBytesMax is how many bytes of commands may wait behind the one that work off the loop is done for. A client that sends more
+// is closed. As many sessions wait as the pool takes work, so all of them together hold 300 MiB at the very worst.
+const HeldBytesMax = 64 << 10
 
 // workTimeout is how long work off the loop may wait for another server.
 const workTimeout = 10 * time.Second
@@ -59,7 +60,7 @@ func (s *Session) offload(work func() (order any)) bool {
 // hold keeps a command that came while work is under way.
 func (s *Session) hold(command []byte) {
 	h := s.extra.held
-	if len(h.inbox)+len(command) > HeldBytesMax {
+	if len(h.inbox) > 0 && len(h.inbox)+len(command) > HeldBytesMax {
 		s.close(codec.DisconnectTooManyRequests)
 		return
 	}
