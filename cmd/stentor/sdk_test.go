@@ -9,13 +9,20 @@ import (
 	"github.com/centrifugal/centrifuge-go"
 )
 
-// TestJavaScriptSDK drives the quick start of the version 5 era with centrifuge-js, unmodified, in both forms.
+// TestJavaScriptSDK drives the quick start of the version 5 era with centrifuge-js, unmodified, in both forms, and with messages
+// compressed.
 func TestJavaScriptSDK(t *testing.T) {
 	for _, form := range []string{"json", "protobuf"} {
-		t.Run(form, func(t *testing.T) {
-			p := start(t, quickStart)
-			node(t, "sdk.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "TOKEN="+token(t, "42"), "FORM="+form)
-		})
+		for name, compressed := range map[string]string{form: "", form + ", compressed": "yes"} {
+			t.Run(name, func(t *testing.T) {
+				cfg := quickStart
+				if compressed != "" {
+					cfg = strings.Replace(cfg, "{", `{"websocket_compression": true,`, 1)
+				}
+				p := start(t, cfg)
+				node(t, "sdk.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "TOKEN="+token(t, "42"), "FORM="+form, "COMPRESSED="+compressed)
+			})
+		}
 	}
 }
 

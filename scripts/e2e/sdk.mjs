@@ -3,13 +3,14 @@
 //   API_KEY      key of the server API
 //   TOKEN        connection token of user "42"
 //   FORM         json or protobuf
+//   COMPRESSED   not empty if the server must agree to permessage-deflate, which ws always offers
 // Exits 0 when every step did what an application would expect; otherwise the failed assertion is on stderr.
 import assert from "node:assert/strict";
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as CentrifugeProtobuf } from "centrifuge/build/protobuf";
-import WebSocket from "ws";
+import { WebSocket as PlainWebSocket } from "ws";
 
-const { STENTOR, API_KEY, TOKEN, FORM } = process.env;
+const { STENTOR, API_KEY, TOKEN, FORM, COMPRESSED } = process.env;
 const binary = FORM === "protobuf";
 const timeout = setTimeout(() => {
   console.error("timed out");
@@ -33,6 +34,13 @@ const decode = (data) => (binary ? JSON.parse(new TextDecoder().decode(data)) : 
 
 // next resolves with the context of the next event; ask for it before causing the event.
 const next = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
+
+class WebSocket extends PlainWebSocket {
+  constructor(...args) {
+    super(...args);
+    this.on("open", () => assert.equal(/permessage-deflate/.test(this.extensions), Boolean(COMPRESSED)));
+  }
+}
 
 function client(options = {}) {
   const Client = binary ? CentrifugeProtobuf : Centrifuge;
