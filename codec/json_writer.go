@@ -163,6 +163,12 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
+// AppendJSONText appends text to dst as a JSON string, in the way in which all strings of our messages are written. Broken UTF-8 in
+// it becomes U+FFFD, so that only valid UTF-8 comes back as it was.
+func AppendJSONText(dst, text []byte) []byte {
+	return appendString(dst, alias(text))
+}
+
 // plainText returns the index of the first byte of s from i on that appendString must look at, or len(s).
 func plainText(s string, i int) int {
 	for ; len(s)-i >= 8; i += 8 {

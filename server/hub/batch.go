@@ -6,11 +6,19 @@ import "stentor/codec"
 // back when the walk is over, so that those who publish what they are subscribed to do not keep publications apart.
 type batch struct {
 	events       []*event
-	publications int // of the events
-	bytes        int // that the events weigh
+	publications int    // of the events
+	opening      *event // the first publication, or nil
+	closing      *event // the last publication, or nil
+	bytes        int    // that the events weigh
 	markers      []*marker
 	answered     int // markers that are back
 	frames       [numVariants]*codec.Frame
+
+	// What the filters of members say of the events.
+	asked     []*group
+	all, none choice
+	choices   map[mask]*choice // that take some
+	due       int              // visits that asking took
 
 	// first and last are the offsets of the publications that have one, 0 if none has. contiguous tells that each has the offset
 	// after the one before it and all share one epoch, so that whoever stands right before first may take the joined frame.
@@ -19,14 +27,21 @@ type batch struct {
 	contiguous  bool
 }
 
-// variant is what members get of a batch: its form, and whether joins and leaves are in it.
+// variant is what members get of a batch: its form, whether joins and leaves are in it, and how payloads are written.
 type variant uint8
 
 const (
-	withJoins variant = codec.NumForms // the bit below it is the form
+	withJoins variant = codec.NumForms << iota // the bit below it is the form
+	inDeltas                                   // payloads as a chain of deltas that begins in full
+	inPatches                                  // the same, and its first may be a patch, too; excludes inDeltas
 
-	numVariants = 2 * codec.NumForms
+	numVariants = 3 * inDeltas // all three ways to write payloads
+
+	plainVariants = inDeltas
 )
+
+// form of a variant.
+func (v variant) form() codec.Form { return codec.Form(v % codec.NumForms) }
 
 // Limits of one batch: what meets in a turn goes out as one write.
 const (
@@ -38,7 +53,7 @@ const (
 func (b *batch) reset() {
 	clear(b.events)
 	clear(b.markers)
-	*b = batch{events: b.events[:0], markers: b.markers[:0]}
+	*b = batch{events: b.events[:0], markers: b.markers[:0], asked: b.asked[:0], choices: b.choices}
 }
 
 // take moves items from the front of queue into b, as many as fit but at least one, and returns how many.
@@ -69,6 +84,9 @@ func (b *batch) survey() {
 			continue
 		}
 		b.publications++
+		if b.closing = e; b.opening == nil {
+			b.opening = e
+		}
 		offset := e.pub.Offset
 		switch {
 		case offset == 0 || !b.contiguous:
@@ -85,22 +103,29 @@ func (b *batch) survey() {
 // frame is all of the batch that a member of variant v wants, unencodable if any part of that is, or nothing.
 func (b *batch) frame(v variant) *codec.Frame {
 	if b.frames[v] == nil {
-		b.frames[v] = b.join(v)
+		b.frames[v] = b.join(v, nil)
 	}
 	return b.frames[v]
 }
 
-func (b *batch) join(v variant) *codec.Frame {
-	if v&withJoins != 0 && b.publications == len(b.events) {
+// join makes one frame of the events, of publications only those in chosen unless that is nil.
+func (b *batch) join(v variant, chosen *mask) *codec.Frame {
+	if v&withJoins != 0 && chosen == nil && b.publications == len(b.events) {
 		return b.frame(v &^ withJoins)
 	}
 	var room [8]*codec.Frame
 	frames := room[:0]
-	for _, e := range b.events {
-		if e.pub == nil && v&withJoins == 0 {
+	var before *event // the publication that a member of this variant got last, if it was in this batch
+	for i, e := range b.events {
+		if e.pub == nil && v&withJoins == 0 || e.pub != nil && chosen != nil && !chosen.has(i) {
 			continue
 		}
-		f := e.frame(codec.Form(v &^ withJoins))
+		x := encoding(v.form())
+		if e.pub != nil && v >= inDeltas {
+			x = e.inChain(v.form(), before == nil && v >= inPatches || e.follows(before))
+			before = e
+		}
+		f := e.frame(x)
 		if f == unencodable {
 			return unencodable
 		}

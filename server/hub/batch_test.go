@@ -400,7 +400,7 @@ func TestFrameRoom(t *testing.T) {
 				continue
 			}
 			// The frame, its bytes, and nothing else.
-			if n := testing.AllocsPerRun(100, func() { e.frames[f].Store(nil); e.frame(f) }); n != 2 {
+			if n := testing.AllocsPerRun(100, func() { e.frames[f].Store(nil); e.frame(encoding(f)) }); n != 2 {
 				t.Errorf("%v allocations for a %v frame of %+v", n, f, p)
 			}
 		}

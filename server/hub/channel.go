@@ -10,7 +10,7 @@ import (
 type Channel struct {
 	record *record
 
-	// members are all subscriptions of this loop. A channel with one member, such as a personal channel, needs no list.
+	// members are all subscriptions of this loop. A channel with one plain member, such as a personal channel, needs no list.
 	one     *Subscription
 	list    *members
 	pending *pending // nil while nothing waits
@@ -35,8 +35,8 @@ const (
 
 // members is a dense list; nil entries are tombstones of members who left while a walk was open.
 type members struct {
-	all        []*Subscription
-	tombstones int
+	all     []*Subscription
+	special *special // nil without members who get deltas or filter
 }
 
 // item is one thing that waits in a channel: a publication, join or leave, or a marker.
@@ -62,6 +62,9 @@ func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Fo
 	c := t.listen(l.ID(), name, o)
 	s.subscriber, s.channel, s.flags = who, c, o.flags(f)
 	c.add(s)
+	if s.flags&(deltas|filtered) != 0 {
+		c.list.admit(&t.locals[c.loop], s, o.Filter)
+	}
 }
 
 // Position makes s a positioned subscription that has everything up to sp. Publications that wait and are not above it are
@@ -79,10 +82,17 @@ func (t *Table) Position(s *Subscription, sp codec.StreamPosition) {
 	s.offset, s.era = sp.Offset, c.era
 }
 
+// Recovered says that the last publication that the client of s got is the one at its Position: the subscribe reply ended with it.
+// For a subscription with deltas the next one may then be a patch.
+func (t *Table) Recovered(s *Subscription) { s.flags |= based }
+
 // Unsubscribe removes s, once.
 func (t *Table) Unsubscribe(s *Subscription) {
 	c := s.channel
 	s.flags |= failed
+	if s.flags&(deltas|filtered) != 0 {
+		c.list.dismiss(&t.locals[c.loop], s)
+	}
 	c.remove(s)
 	deaf := c.len() == 0
 	if deaf {
@@ -152,7 +162,10 @@ func (m *marker) reached(l *loop.Loop) {
 
 func (c *Channel) len() int {
 	if c.list != nil {
-		return len(c.list.all) - c.list.tombstones
+		if c.pending != nil {
+			return len(c.list.all) - c.pending.tombstones
+		}
+		return len(c.list.all)
 	}
 	if c.one != nil {
 		return 1
@@ -171,15 +184,25 @@ func (c *Channel) member(i int) *Subscription {
 func (c *Channel) add(s *Subscription) {
 	switch {
 	case c.list != nil:
-		s.index = uint32(len(c.list.all))
-		c.list.all = append(c.list.all, s)
+		c.list.add(s)
 	case c.one != nil:
 		s.index = 1
 		c.list = &members{all: []*Subscription{c.one, s}}
 		c.one = nil
+	case s.flags&(deltas|filtered) != 0:
+		c.list = new(members)
+		c.list.add(s)
 	default:
 		s.index = 0
 		c.one = s
+	}
+}
+
+func (m *members) add(s *Subscription) {
+	s.index = uint32(len(m.all))
+	m.all = append(m.all, s)
+	if m.special != nil {
+		m.special.grow(len(m.all))
 	}
 }
 
@@ -191,7 +214,7 @@ func (c *Channel) remove(s *Subscription) {
 	}
 	if c.pending != nil && c.pending.walking {
 		c.list.all[s.index] = nil
-		c.list.tombstones++
+		c.pending.tombstones++
 		return
 	}
 	c.list.swapRemove(s.index)
@@ -206,19 +229,30 @@ func (m *members) swapRemove(i uint32) {
 	}
 	m.all[last] = nil
 	m.all = m.all[:last]
+	if m.special != nil {
+		m.special.move(int(i), last)
+		m.special.cut(last)
+	}
 }
 
 // compact closes the places of tombstones, in order.
 func (m *members) compact() {
 	kept := m.all[:0]
-	for _, s := range m.all {
-		if s != nil {
-			s.index = uint32(len(kept))
-			kept = append(kept, s)
+	for i, s := range m.all {
+		if s == nil {
+			continue
 		}
+		if m.special != nil {
+			m.special.move(len(kept), i)
+		}
+		s.index = uint32(len(kept))
+		kept = append(kept, s)
 	}
 	clear(m.all[len(kept):])
-	m.all, m.tombstones = kept, 0
+	m.all = kept
+	if m.special != nil {
+		m.special.cut(len(kept))
+	}
 }
 
 // listShrinkMin is the capacity from which a list gives memory back when three quarters of it are unused.
@@ -231,5 +265,8 @@ func (c *Channel) shrink() {
 		c.list = nil
 	case cap(m.all) >= listShrinkMin && len(m.all) < cap(m.all)/4:
 		m.all = append(make([]*Subscription, 0, cap(m.all)/2), m.all...)
+		if m.special != nil {
+			m.special.shrink(cap(m.all))
+		}
 	}
 }

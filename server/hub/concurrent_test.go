@@ -64,7 +64,8 @@ type reader struct {
 	t    *testing.T
 	sub  *Subscription
 	form codec.Form
-	next uint64 // offset
+	text *patient // reads deltas, nil without
+	next uint64   // offset
 	gone bool
 	got  atomic.Uint64 // the last offset
 }
@@ -78,13 +79,16 @@ func (x *reader) Send(f *codec.Frame) {
 			x.t.Errorf("offset %d, want %d", p.Offset, x.next)
 		}
 		x.next = p.Offset + 1
+		if x.text != nil {
+			x.text.read(p)
+		}
 	}
 	x.got.Store(x.next - 1)
 }
 
 func (x *reader) Fail(_ *Subscription, why Failure) { x.t.Errorf("failed with %v", why) }
 
-// TestConcurrently lets publishers and members who come and go meet on loops that run by themselves. It is for the race detector,
+// TestConcurrently lets publishers and members of all kinds who come and go meet on loops that run by themselves. It is for the race detector,
 // and checks that every member gets every offset since its start.
 func TestConcurrently(t *testing.T) {
 	const loops, publishers, each = 3, 3, 400
@@ -132,29 +136,41 @@ func TestConcurrently(t *testing.T) {
 }
 
 func publishSome(t *testing.T, b engine.Broker, channels []string, each int) {
-	o := engine.PublishOptions{HistorySize: 10, HistoryTTL: time.Minute}
+	o := engine.PublishOptions{HistorySize: 10, HistoryTTL: time.Minute, Delta: true}
+	insist := func(do func() error) {
+		for err := do(); err != nil; err = do() {
+			if err != engine.ErrOverloaded {
+				t.Error(err)
+				return
+			}
+		}
+	}
 	for i := range each {
 		for _, channel := range channels {
-			for {
-				_, err := b.Publish(context.Background(), channel, &codec.Publication{Data: []byte(fmt.Sprint(i))}, o)
-				if err == nil {
-					break
-				}
-				if err != engine.ErrOverloaded {
-					t.Error(err)
-					return
-				}
-			}
+			insist(func() error {
+				p := &codec.Publication{Data: []byte(payload(fmt.Sprint(i))), Tags: map[string]string{"t": fmt.Sprint(i)}}
+				_, err := b.Publish(context.Background(), channel, p, o)
+				return err
+			})
+			insist(func() error { return b.PublishJoin(context.Background(), channel, &codec.ClientInfo{Client: "c"}) })
 		}
 	}
 }
 
-// comeAndGo subscribes and unsubscribes on one loop, and returns one member of each channel who stays.
+// comeAndGo subscribes and unsubscribes on one loop, and returns members of all kinds who stay.
 func comeAndGo(t *testing.T, table *Table, b engine.Broker, r *runner, channels []string) (stay []*reader) {
-	join := func(channel string, f codec.Form) *reader {
-		x := &reader{t: t, sub: new(Subscription), form: f}
+	all := mustFilter(t, leaf("t", "ex", ""))
+	join := func(channel string, i int) *reader {
+		x := &reader{t: t, sub: new(Subscription), form: codec.Form(i % codec.NumForms)}
+		o := Options{JoinLeave: i%3 == 0}
+		switch i % 5 {
+		case 1, 2:
+			o.Delta, x.text = true, &patient{t: t, form: x.form}
+		case 3:
+			o.Filter = all
+		}
 		r.do(func() {
-			table.Subscribe(x.sub, r.loop, channel, f, x, Options{})
+			table.Subscribe(x.sub, r.loop, channel, x.form, x, o)
 			_, top, err := b.History(context.Background(), channel, engine.HistoryFilter{})
 			if err != nil {
 				t.Error(err)
@@ -167,7 +183,7 @@ func comeAndGo(t *testing.T, table *Table, b engine.Broker, r *runner, channels 
 	}
 	var guests []*reader
 	for i := range 200 {
-		guests = append(guests, join(channels[i%len(channels)], codec.Form(i%codec.NumForms)))
+		guests = append(guests, join(channels[i/2%len(channels)], i))
 		if len(guests) > 5 {
 			x := guests[0]
 			guests = guests[1:]
@@ -180,8 +196,8 @@ func comeAndGo(t *testing.T, table *Table, b engine.Broker, r *runner, channels 
 	for _, x := range guests {
 		r.do(func() { table.Unsubscribe(x.sub) })
 	}
-	for _, channel := range channels {
-		stay = append(stay, join(channel, codec.JSON))
+	for i := range 10 {
+		stay = append(stay, join(channels[i/2%len(channels)], i))
 	}
 	return stay
 }

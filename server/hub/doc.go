@@ -7,5 +7,11 @@
 // that wait are joined into one frame per form, and one walk over the members hands it out. A walk that is too long for one
 // turn keeps its place. Nothing here waits and nothing does I/O.
 //
+// What a member gets of a batch is its variant: the form, with joins and leaves or without, payloads plain or as deltas. Each variant
+// is encoded at most once for a publication and joined at most once for a batch. A patch is sent only to members of whom it is
+// certain that they have its base: the publication before it, of the same epoch, was the last one that they got. Filters by tags are
+// asked once for a batch and not per member; members with equal ones share them, and choices that are equal share their frames.
+// What only such members need lies beside the list of the channels that have some.
+//
 // Order of locks: engine stripe, table stripe, mailbox. Loops are woken after all of them are released.
 package hub

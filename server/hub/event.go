@@ -15,11 +15,23 @@ type event struct {
 	pub     *codec.Publication // nil for a join or leave
 	info    *codec.ClientInfo  // who joins or leaves
 	kind    codec.Kind
-	epoch   uint64 // hashed, see Table.epoch
+	epoch   uint64             // hashed, see Table.epoch
+	prev    *codec.Publication // that may be the base of a patch, or nil
 	slow    codec.SlowPolicy
 	number  uint32 // of the channel, see record
-	frames  [codec.NumForms]atomic.Pointer[codec.Frame]
+	frames  [numEncodings]atomic.Pointer[codec.Frame]
 }
+
+// encoding is how an event is written: plainly in one of the forms, or for subscribers with deltas.
+type encoding uint8
+
+const (
+	asText        = encoding(codec.NumForms) + iota // JSON, the payload as a JSON string
+	patchJSON                                       // a patch, or asText where that is no longer
+	patchProtobuf                                   // a patch, or the plain form where that is no longer
+
+	numEncodings = iota + codec.NumForms
+)
 
 // Two frames that are never sent.
 var (
@@ -29,38 +41,52 @@ var (
 	nothing = new(codec.Frame)
 )
 
-// push is what the event tells its subscribers.
-func (e *event) push() codec.Push {
-	p := codec.Push{Channel: e.channel}
-	switch e.kind {
-	case codec.Joins:
-		p.Join = &codec.Join{Info: e.info}
-	case codec.Leaves:
-		p.Leave = &codec.Leave{Info: e.info}
-	default:
-		p.Pub = e.pub
-	}
-	return p
-}
-
-// frame encodes the push at most once per form; two loops that need it at the same moment may both do it, and one result stays.
-func (e *event) frame(f codec.Form) *codec.Frame {
-	if have := e.frames[f].Load(); have != nil {
+// frame encodes the event at most once per encoding; two loops that need it at the same moment may both do it, and one result
+// stays.
+func (e *event) frame(x encoding) *codec.Frame {
+	if have := e.frames[x].Load(); have != nil {
 		return have
 	}
-	buf := make([]byte, codec.HeaderRoom, codec.HeaderRoom+pushRoom+e.size())
-	made := unencodable
-	push := e.push()
-	if buf, err := codec.AppendPush(buf, f, &push); err == nil {
-		made = codec.NewKindFrame(f, e.kind, buf)
-		made.SetSlow(e.slow, e.number)
-	} else if !errors.Is(err, codec.ErrNotJSON) {
-		panic(err) // the encoder has no other error
+	var made *codec.Frame
+	switch x {
+	case asText:
+		made = e.encodeText()
+	case patchJSON:
+		made = e.encodePatch(codec.JSON)
+	case patchProtobuf:
+		made = e.encodePatch(codec.Protobuf)
+	default:
+		made = e.encode(codec.Form(x), e.pub)
 	}
-	if e.frames[f].CompareAndSwap(nil, made) {
+	if e.frames[x].CompareAndSwap(nil, made) {
 		return made
 	}
-	return e.frames[f].Load()
+	return e.frames[x].Load()
+}
+
+// encode writes the event with p, which is its publication or a variant of that.
+func (e *event) encode(f codec.Form, p *codec.Publication) *codec.Frame {
+	push := codec.Push{Channel: e.channel, Pub: p}
+	size := e.size()
+	switch e.kind {
+	case codec.Joins:
+		push.Join = &codec.Join{Info: e.info}
+	case codec.Leaves:
+		push.Leave = &codec.Leave{Info: e.info}
+	default:
+		size += len(p.Data) - len(e.pub.Data)
+	}
+	buf := make([]byte, codec.HeaderRoom, codec.HeaderRoom+pushRoom+size)
+	buf, err := codec.AppendPush(buf, f, &push)
+	if err == nil {
+		frame := codec.NewKindFrame(f, e.kind, buf)
+		frame.SetSlow(e.slow, e.number)
+		return frame
+	}
+	if !errors.Is(err, codec.ErrNotJSON) {
+		panic(err) // the encoder has no other error
+	}
+	return unencodable
 }
 
 // pushRoom is a guess at what a push needs beside what size counts, in bytes; a wrong one costs a copy.
@@ -87,7 +113,13 @@ func (e *event) size() int {
 const infoBytes = 36 + 60
 
 // cost is what the event weighs in a mailbox, in bytes.
-func (e *event) cost() int { return e.size() + eventBytes }
+func (e *event) cost() int {
+	n := e.size() + eventBytes
+	if e.prev != nil {
+		n += len(e.prev.Data)
+	}
+	return n
+}
 
 // eventBytes is the size of event and publication themselves, roughly.
 const eventBytes = 256

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ var (
 	simRuns = flag.Int("simruns", 3000, "how many seeds the simulation runs")
 )
 
-// TestSimulation lets publishers, subscribers with and without recovery, joins, leaves and changes of epoch meet on several loops
-// that are turned in random order and with random budgets, and compares what everybody got with a naive model.
+// TestSimulation lets publishers, subscribers with and without recovery, deltas and filters, joins, leaves and changes of epoch meet
+// on several loops that are turned in random order and with random budgets, and compares what everybody got with a naive model.
 func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		simulate(t, *simSeed)
@@ -49,7 +50,7 @@ type sim struct {
 	channels []*simChannel
 	members  []*simMember
 	marks    int // markers under way
-	decoded  map[*codec.Frame][]simPub
+	decoded  map[*codec.Frame][]*codec.Push
 }
 
 // simChannel is what the model knows of a channel: every publication, join and leave there ever was, numbered from 0.
@@ -80,6 +81,7 @@ type simMember struct {
 	loop      int
 	form      codec.Form
 	options   Options
+	reader    patient // of deltas
 	sub       *Subscription
 	placed    bool
 	from      codec.StreamPosition // where it begins, if placed
@@ -91,7 +93,7 @@ type simMember struct {
 }
 
 func simulate(t *testing.T, seed uint64) {
-	s := &sim{rig: newRig(t, 0), rnd: rand.New(rand.NewPCG(seed, 0)), decoded: map[*codec.Frame][]simPub{}}
+	s := &sim{rig: newRig(t, 0), rnd: rand.New(rand.NewPCG(seed, 0)), decoded: map[*codec.Frame][]*codec.Push{}}
 	s.rig = newRig(t, 1+s.rnd.IntN(4))
 	s.engine = memengine.New(memengine.Config{Stripes: 1, Clock: func() time.Duration { return s.wall }}, s.table)
 	for i := range 1 + s.rnd.IntN(3) {
@@ -110,8 +112,8 @@ func simulate(t *testing.T, seed uint64) {
 	if s.marks != 0 {
 		t.Errorf("%d markers did not come back", s.marks)
 	}
-	if n, subs := s.table.Count(); n != 0 || subs != 0 {
-		t.Errorf("%d channels with %d subscriptions are left", n, subs)
+	if n, subs := s.table.Count(); n != 0 || subs != 0 || s.table.FilterBytes() != 0 {
+		t.Errorf("%d channels with %d subscriptions are left, %d bytes of filters", n, subs, s.table.FilterBytes())
 	}
 }
 
@@ -154,7 +156,8 @@ func (s *sim) publishOne(c *simChannel) {
 	if s.rnd.IntN(4) == 0 {
 		o = engine.PublishOptions{}
 	}
-	p := &codec.Publication{Data: []byte(strconv.Itoa(len(c.log)))}
+	o.Delta = s.rnd.IntN(3) > 0
+	p := &codec.Publication{Data: []byte(payload(strconv.Itoa(len(c.log)))), Tags: simTags(len(c.log))}
 	got, err := s.engine.Publish(context.Background(), c.name, p, o)
 	if err != nil {
 		s.t.Fatal(err)
@@ -164,6 +167,11 @@ func (s *sim) publishOne(c *simChannel) {
 		c.epochs[got.Epoch] = true
 	}
 }
+
+// simTags are those of publication number, of which simFilter takes some.
+func simTags(number int) map[string]string { return map[string]string{"t": strconv.Itoa(number % 3)} }
+
+var simFilter = codec.FilterNode{Key: "t", Cmp: "neq", Val: "0"}
 
 func (s *sim) tellOne(c *simChannel) {
 	tell := s.engine.PublishJoin
@@ -180,7 +188,15 @@ func (s *sim) tellOne(c *simChannel) {
 func (s *sim) joinOne(c *simChannel, back *simMember) {
 	m := &simMember{sim: s, channel: c, loop: s.rnd.IntN(len(s.loops)), form: codec.Form(s.rnd.IntN(2)), sub: new(Subscription)}
 	m.joinedAt = len(c.log)
-	m.options = Options{JoinLeave: s.rnd.IntN(3) == 0}
+	if back != nil {
+		m.options = back.options
+	} else {
+		m.options = Options{JoinLeave: s.rnd.IntN(3) == 0, Delta: s.rnd.IntN(3) == 0}
+		if s.rnd.IntN(3) == 0 {
+			m.options.Filter = mustFilter(s.t, &simFilter)
+		}
+	}
+	m.reader = patient{t: s.t, form: m.form}
 	s.table.Subscribe(m.sub, s.loops[m.loop], c.name, m.form, m, m.options)
 	s.members = append(s.members, m)
 	if m.placed = back != nil || s.rnd.IntN(3) > 0; !m.placed {
@@ -195,15 +211,26 @@ func (s *sim) joinOne(c *simChannel, back *simMember) {
 	m.from, c.epochs[top.Epoch] = top, true
 	complete := back != nil && err == nil && (len(missed) == 0 && filter.Since.Offset == top.Offset ||
 		len(missed) > 0 && missed[0].Offset == filter.Since.Offset+1)
+	s.table.Position(m.sub, top)
 	if complete {
 		m.from.Offset = filter.Since.Offset
-		for _, p := range missed {
-			number, _ := strconv.Atoi(string(p.Data))
-			m.got = append(m.got, simPub{number, p.Offset, false})
-		}
-		m.recovered = len(m.got)
+		m.recover(missed)
 	}
-	s.table.Position(m.sub, top)
+}
+
+// recover takes what a subscribe reply brings.
+func (m *simMember) recover(missed []*codec.Publication) {
+	switch {
+	case m.options.Delta && len(missed) > 0:
+		missed, _ = Deltas(m.form, missed)
+		m.sim.table.Recovered(m.sub)
+	case m.options.Filter != nil:
+		missed = m.options.Filter.Select(missed)
+	}
+	for _, p := range missed {
+		m.got = append(m.got, m.read(&codec.Push{Pub: p}))
+	}
+	m.recovered = len(m.got)
 }
 
 // any is a random member who has not left.
@@ -272,7 +299,7 @@ func (k *simMark) Order(any) {
 	m := k.member
 	m.sim.marks--
 	m.sim.loops[m.loop].Remove(k.h)
-	if !m.left && !m.failed && !slices.ContainsFunc(m.got, func(p simPub) bool { return p.number == k.number }) {
+	if !m.left && !m.failed && m.wants(k.number) && !slices.ContainsFunc(m.got, func(p simPub) bool { return p.number == k.number }) {
 		m.sim.t.Errorf("a publisher is answered before it has its publication %d; it has %v", k.number, m.got)
 	}
 }
@@ -298,14 +325,14 @@ func (m *simMember) Send(f *codec.Frame) {
 	if f.Form() != m.form {
 		m.sim.t.Errorf("a frame in another form")
 	}
-	pubs, known := m.sim.decoded[f]
+	list, known := m.sim.decoded[f]
 	if !known {
-		for _, p := range pushes(m.sim.t, f) {
-			pubs = append(pubs, m.read(p))
-		}
-		m.sim.decoded[f] = pubs
+		list = pushes(m.sim.t, f)
+		m.sim.decoded[f] = list
 	}
-	m.got = append(m.got, pubs...)
+	for _, p := range list {
+		m.got = append(m.got, m.read(p))
+	}
 }
 
 func (m *simMember) read(p *codec.Push) (got simPub) {
@@ -315,8 +342,11 @@ func (m *simMember) read(p *codec.Push) (got simPub) {
 		text, got.join = p.Join.Info.Client, true
 	case p.Leave != nil:
 		text, got.join = p.Leave.Info.Client, true
+	case m.options.Delta:
+		_, text, _ = strings.Cut(m.reader.read(p.Pub), " ")
+		got.offset = p.Pub.Offset
 	default:
-		text, got.offset = string(p.Pub.Data), p.Pub.Offset
+		text, got.offset = head(p.Pub.Data), p.Pub.Offset
 	}
 	var err error
 	if got.number, err = strconv.Atoi(text); err != nil {
@@ -327,7 +357,20 @@ func (m *simMember) read(p *codec.Push) (got simPub) {
 
 // wants reports whether a member has to get number of the log.
 func (m *simMember) wants(number int) bool {
-	return m.options.JoinLeave || !m.channel.log[number].join
+	if m.channel.log[number].join {
+		return m.options.JoinLeave
+	}
+	return m.options.Filter == nil || m.options.Delta || m.options.Filter.Match(simTags(number))
+}
+
+// next is the place of the publication that a placed member at a place has to get.
+func (m *simMember) next(at codec.StreamPosition) codec.StreamPosition {
+	for number, x := range m.channel.log {
+		if x.Epoch == at.Epoch && x.Offset > at.Offset && m.wants(number) {
+			return x.StreamPosition
+		}
+	}
+	return codec.StreamPosition{}
 }
 
 func (m *simMember) Fail(_ *Subscription, why Failure) {
@@ -357,7 +400,7 @@ func (m *simMember) check() {
 			t.Errorf("%+v came and was not wanted", p)
 		}
 		if m.placed && p.offset > 0 {
-			if at.Offset++; log[p.number].StreamPosition != at {
+			if at = m.next(at); log[p.number].StreamPosition != at {
 				t.Errorf("%v came in the place of %v", log[p.number], at)
 			}
 		}

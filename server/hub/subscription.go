@@ -44,9 +44,15 @@ type flags uint8
 const (
 	protobuf  flags = 1 << iota // the form; as a variant it is the form, too
 	joinLeave                   // joins and leaves are sent; as a variant it is withJoins
+	deltas                      // payloads are sent as deltas; as a variant it is inDeltas
 	positioned
-	failed // Fail was called, or it was removed: nothing more is sent
+	filtered // only publications that the filter of its group takes are sent
+	based    // with deltas: the client has the last publication before the next; it is at offset, if positioned
+	failed   // Fail was called, or it was removed: nothing more is sent
 )
+
+// nobody is no member's flags: a failed one is sent nothing.
+const nobody = failed
 
 // Options are what a subscription is besides a reader of publications.
 type Options struct {
@@ -54,12 +60,22 @@ type Options struct {
 	JoinLeave bool
 	// Positioned says that a Position follows.
 	Positioned bool
+	// Delta has payloads sent as patches where the client has what they are against. In JSON all payloads are strings then.
+	Delta bool
+	// Filter chooses publications by their tags; nil takes all. Together with Delta it is not applied, because the chain would
+	// break.
+	Filter *Filter
 }
 
 func (o *Options) flags(form codec.Form) flags {
 	f := flags(form)
 	if o.JoinLeave {
 		f |= joinLeave
+	}
+	if o.Delta {
+		f |= deltas
+	} else if o.Filter != nil {
+		f |= filtered
 	}
 	return f
 }
@@ -76,10 +92,24 @@ func (s *Subscription) Positioned() bool { return s.flags&positioned != 0 }
 // JoinLeave reports that the client gets joins and leaves.
 func (s *Subscription) JoinLeave() bool { return s.flags&joinLeave != 0 }
 
-// variant is what s gets of a batch.
-func (s *Subscription) variant() variant { return variant(s.flags & (protobuf | joinLeave)) }
-
 func (s *Subscription) form() codec.Form { return codec.Form(s.flags & protobuf) }
+
+// Delta reports that the client gets deltas.
+func (s *Subscription) Delta() bool { return s.flags&deltas != 0 }
+
+// variant is what s gets of a batch if it has no base for a patch.
+func (s *Subscription) variant() variant {
+	return variant(s.flags & (protobuf | joinLeave | deltas))
+}
+
+// got notes that e is the last publication that s got. Only one that is in the stream can be the base of a patch.
+func (s *Subscription) got(e *event) {
+	if e.pub.Offset > 0 {
+		s.flags |= based
+	} else {
+		s.flags &^= based
+	}
+}
 
 // Offset is the position that a positioned subscription has reached.
 func (s *Subscription) Offset() uint64 { return s.offset }

@@ -53,7 +53,6 @@ type local struct {
 	// What waits in the channels of the loop, no longer in its mailbox: publications, and what they weigh. Markers are not
 	// counted: each follows a publication.
 	items, bytes atomic.Int64
-	_            [16]byte
 }
 
 // Limits of what waits in the channels of one loop. The mailbox, which has the same, is emptied at every turn; a walk over a
@@ -170,7 +169,7 @@ func (t *Table) Admit(channel string) bool {
 }
 
 // Publication leaves p with every loop that listens to channel. The caller passes the result to Wake after it has released its
-// locks. prev will be the base of deltas.
+// locks. prev is nil or the publication before p in the channel's stream, to be the base of a patch.
 func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec.StreamPosition) engine.Wake {
 	st := t.stripe(channel)
 	st.mu.Lock()
@@ -179,7 +178,7 @@ func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec
 	if r == nil {
 		return 0
 	}
-	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, epoch: t.epoch(sp.Epoch), number: r.number}
+	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, prev: prev, epoch: t.epoch(sp.Epoch), number: r.number}
 	if policy := t.slow.Load(); policy != nil {
 		e.slow = (*policy)(r.name)
 	}

@@ -1,6 +1,9 @@
 package hub
 
-import "stentor/reactor/loop"
+import (
+	"stentor/codec"
+	"stentor/reactor/loop"
+)
 
 // pending is what waits in a channel and the walk that is open, if any. It is the channel's task on the run queue.
 type pending struct {
@@ -9,9 +12,12 @@ type pending struct {
 	queue   []item // from head on
 	head    int
 
-	batch   batch
-	walking bool
-	at, end int // of the open walk: members before at have the batch, those from end on do not want it
+	batch      batch
+	walking    bool
+	at, end    int   // of the open walk: members before at have the batch, those from end on do not want it
+	chain      flags // see chainOf
+	tombstones int   // in the list of members, left by the open walk
+	dropped    int   // publications that filters kept from members, since the last time they were counted
 }
 
 // sparePendingMax is how many emptied pendings a loop keeps, and pendingKeptMax how long a queue they may keep.
@@ -103,7 +109,7 @@ func (p *pending) open() bool {
 		return false
 	}
 	p.head += n
-	p.walking, p.at, p.end = true, 0, 0
+	p.walking, p.at, p.end, p.chain = true, 0, 0, p.chainOf()
 	switch c := p.channel; {
 	case len(p.batch.events) == 0:
 	case c.list != nil:
@@ -117,14 +123,15 @@ func (p *pending) open() bool {
 // walk gives the batch to members until all have it or the budget ends, in which case it reports false and keeps its place.
 func (p *pending) walk(b *loop.Budget) bool {
 	handed := 0
-	for more := true; more && p.at < p.end; more = b.Spend(1) {
+	for more := true; more && p.at < p.end; more = b.Spend(1 + p.batch.toll()) {
 		p.at++
 		if s := p.channel.member(p.at - 1); s != nil {
 			p.hand(s)
 			handed++
 		}
 	}
-	p.local().stats.deliveries.Add(uint64(handed * p.batch.publications))
+	p.local().stats.add(handed*p.batch.publications, p.dropped)
+	p.dropped = 0
 	return p.at >= p.end
 }
 
@@ -142,13 +149,19 @@ func (p *pending) answer(b *loop.Budget) {
 func (p *pending) close() {
 	p.walking = false
 	p.local().hold(-len(p.batch.events), -p.batch.bytes)
+	p.batch.forgetChoices()
 	c := p.channel
-	if c.list != nil {
-		if c.list.tombstones > 0 {
-			c.list.compact()
-		}
-		c.shrink()
+	if c.list == nil {
+		return
 	}
+	if c.list.special != nil {
+		c.list.special.passed(p.batch.closing)
+	}
+	if p.tombstones > 0 {
+		c.list.compact()
+		p.tombstones = 0
+	}
+	c.shrink()
 }
 
 // hand gives the batch to one member: nearly always all of it in one frame.
@@ -160,15 +173,50 @@ func (p *pending) hand(s *Subscription) {
 		p.handEach(s)
 		return
 	}
-	switch f := p.batch.frame(s.variant()); f {
-	case unencodable:
+	f := p.frame(s)
+	if f == unencodable {
 		p.handEach(s)
-	case nothing:
-		s.offset = max(s.offset, p.batch.last)
-	default:
-		s.offset = max(s.offset, p.batch.last)
+		return
+	}
+	s.offset = max(s.offset, p.batch.last)
+	if s.flags&deltas != 0 && p.batch.closing != nil {
+		s.got(p.batch.closing)
+	}
+	if f != nothing {
 		s.subscriber.Send(f)
 	}
+}
+
+// frame is what s, whom the whole batch suits, gets of it.
+func (p *pending) frame(s *Subscription) *codec.Frame {
+	v := s.variant()
+	if s.flags&filtered != 0 {
+		c := p.channel.list.special.groups[s.index].choice
+		if c == nil || c.frames[v] == nil {
+			c = p.batch.choice(p.channel.list.special.groups[s.index], v)
+		}
+		if c.frames[v] != unencodable {
+			p.dropped += c.dropping
+		}
+		return c.frames[v]
+	}
+	if s.flags&deltas != 0 && s.flags&p.chain == p.chain {
+		v += inPatches - inDeltas
+	}
+	return p.batch.frame(v)
+}
+
+// chainOf is what members with deltas, whom the whole batch suits, must be to have the base that its first publication may be a
+// patch against.
+func (p *pending) chainOf() flags {
+	e := p.batch.opening
+	switch {
+	case e == nil || !e.patchable():
+		return nobody
+	case p.channel.list != nil && p.channel.list.special != nil && p.channel.list.special.isBaseOf(e):
+		return based
+	}
+	return based | positioned // whoever has a position that the batch suits stands right before it
 }
 
 // suits reports whether s takes the whole batch.
@@ -183,16 +231,16 @@ func (p *pending) suits(s *Subscription) bool {
 // handEach gives the publications one by one, as the position of s asks for it and up to one that s cannot read.
 func (p *pending) handEach(s *Subscription) {
 	for _, e := range p.batch.events {
-		p.channel.handOne(s, e)
+		p.handOne(s, e)
 	}
 }
 
-func (c *Channel) handOne(s *Subscription, e *event) {
+func (p *pending) handOne(s *Subscription, e *event) {
 	if s.flags&failed != 0 || e.pub == nil && s.flags&joinLeave == 0 {
 		return
 	}
 	if s.flags&positioned != 0 && e.pub != nil && e.pub.Offset > 0 {
-		wanted, lost := c.advance(s, e)
+		wanted, lost := p.channel.advance(s, e)
 		if lost {
 			s.fail(Lost)
 		}
@@ -200,12 +248,33 @@ func (c *Channel) handOne(s *Subscription, e *event) {
 			return
 		}
 	}
-	f := e.frame(s.form())
+	x := encoding(s.form())
+	if e.pub != nil && s.flags&(deltas|filtered) != 0 {
+		if x = p.special(s, e); x == numEncodings {
+			return
+		}
+	}
+	f := e.frame(x)
 	if f == unencodable {
 		s.fail(Unencodable)
 		return
 	}
 	s.subscriber.Send(f)
+}
+
+// special is how e, alone, is written for a member that gets deltas or filters; numEncodings if it is filtered out.
+func (p *pending) special(s *Subscription, e *event) encoding {
+	if s.flags&filtered != 0 {
+		if p.channel.list.special.groups[s.index].filter.Match(e.pub.Tags) {
+			return encoding(s.form())
+		}
+		p.dropped++
+		return numEncodings
+	}
+	// A positioned member has come here step by step, so that it has what is before e. Of the others we do not know.
+	x := e.inChain(s.form(), s.flags&(based|positioned) == based|positioned && e.patchable())
+	s.got(e)
+	return x
 }
 
 // catchUpMax is how many publications a catch-up hands out at most: nobody else has a turn meanwhile.
@@ -218,7 +287,7 @@ func (p *pending) catchUp(s *Subscription) {
 	queue := p.queue[p.head:]
 	for _, x := range queue[:min(len(queue), catchUpMax)] {
 		if x.event != nil {
-			p.channel.handOne(s, x.event)
+			p.handOne(s, x.event)
 		}
 	}
 }
