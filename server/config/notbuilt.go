@@ -57,8 +57,6 @@ var features = []feature{
 	{[]string{"client.concurrency"}, "commands of one client are always handled in order; client.concurrency is ignored",
 		func(c *Config) bool { return c.Client.Concurrency > 1 }},
 
-	{[]string{"<channel>.allowed_delta_types", "<channel>.delta_publish"}, "delta compression is" + ignored, nil},
-	{[]string{"<channel>.allow_tags_filter"}, "filters by tags are" + ignored, nil},
 	{[]string{"<channel>.map", "<channel>.shared_poll", "<channel>.subscription_type",
 		"<channel>.map_clients_presence_channel_prefix", "<channel>.map_users_presence_channel_prefix"},
 		"map and shared poll subscriptions are not built yet; such channels cannot be subscribed", otherThanStream},

@@ -139,8 +139,6 @@ func TestAccepted(t *testing.T) {
 
 func TestNotBuilt(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
-		{channelFile(`"delta_publish": true`), "delta compression is not built yet"},
-		{channelFile(`"allow_tags_filter": true`), "filters by tags are not built yet"},
 		{channelFile(`"subscription_type": "map"`), "map and shared poll subscriptions are not built yet; such channels cannot be subscribed"},
 		{`{"engine": {"type": "redis"}}`, "engines other than memory are not built yet"},
 		{`{"engine": {"redis": {"address": "x:1"}}}`, ""},

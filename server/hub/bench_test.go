@@ -8,6 +8,7 @@ import (
 
 	"stentor/codec"
 	"stentor/reactor/loop"
+	"stentor/server/filter"
 )
 
 // sink is a subscriber with a pipe that costs nothing.
@@ -129,7 +130,7 @@ func BenchmarkFanOut(b *testing.B) {
 // which is what others on the machine have disturbed least. Encoding is left out of it.
 func BenchmarkSpecialFanOut(b *testing.B) {
 	const members = 10_000
-	var filters [10]*Filter
+	var filters [10]*filter.Filter
 	for i := range filters {
 		filters[i] = mustFilter(b, leaf("t", "in", fmt.Sprint("x,", i)))
 	}

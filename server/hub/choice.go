@@ -1,6 +1,9 @@
 package hub
 
-import "stentor/codec"
+import (
+	"stentor/codec"
+	"stentor/server/filter"
+)
 
 // choice is what filters take of a batch. Filters that take the same share one, and so its frames.
 type choice struct {
@@ -31,7 +34,7 @@ func (b *batch) choice(g *group, v variant) *choice {
 }
 
 // choose asks a filter, once for the batch.
-func (b *batch) choose(f *Filter) *choice {
+func (b *batch) choose(f *filter.Filter) *choice {
 	var m mask
 	passing := 0
 	for i, e := range b.events {
@@ -40,7 +43,7 @@ func (b *batch) choose(f *Filter) *choice {
 			passing++
 		}
 	}
-	b.due += b.publications * f.nodes / nodesPerVisit
+	b.due += b.publications * f.Nodes() / nodesPerVisit
 	switch passing {
 	case b.publications:
 		return &b.all

@@ -1,5 +1,7 @@
 package hub
 
+import "stentor/server/filter"
+
 // special is what a channel of a loop has besides its list when members get deltas or filter publications by their tags.
 type special struct {
 	count int // members with either
@@ -17,13 +19,13 @@ type place struct{ offset, epoch uint64 }
 
 // group is the members with one filter.
 type group struct {
-	filter  *Filter
+	filter  *filter.Filter
 	members int
 	choice  *choice // what the filter takes of the open batch; nil before it was asked
 }
 
 // admit takes in s, which is on the list.
-func (m *members) admit(o *local, s *Subscription, f *Filter) {
+func (m *members) admit(o *local, s *Subscription, f *filter.Filter) {
 	if m.special == nil {
 		m.special = new(special)
 	}
@@ -44,16 +46,16 @@ func (m *members) dismiss(o *local, s *Subscription) {
 	}
 }
 
-func (x *special) enter(o *local, s *Subscription, f *Filter, members int) {
+func (x *special) enter(o *local, s *Subscription, f *filter.Filter, members int) {
 	if x.filters == nil {
 		x.filters = make(map[string]*group)
 		x.groups = make([]*group, members)
 	}
-	g := x.filters[f.key]
+	g := x.filters[f.Key()]
 	if g == nil {
 		g = &group{filter: f}
-		x.filters[f.key] = g
-		o.stats.filterBytes.Add(int64(groupBytes + f.size()))
+		x.filters[f.Key()] = g
+		o.stats.filterBytes.Add(int64(groupBytes + f.Bytes()))
 	}
 	g.members++
 	x.groups[s.index] = g
@@ -65,8 +67,8 @@ func (x *special) exit(o *local, s *Subscription) {
 	if g.members--; g.members > 0 {
 		return
 	}
-	delete(x.filters, g.filter.key)
-	o.stats.filterBytes.Add(-int64(groupBytes + g.filter.size()))
+	delete(x.filters, g.filter.Key())
+	o.stats.filterBytes.Add(-int64(groupBytes + g.filter.Bytes()))
 	if len(x.filters) == 0 {
 		x.groups, x.filters = nil, nil
 	}

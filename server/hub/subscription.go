@@ -1,6 +1,9 @@
 package hub
 
-import "stentor/codec"
+import (
+	"stentor/codec"
+	"stentor/server/filter"
+)
 
 // Subscriber is one client, as fan-out sees it. Its methods run on the loop of its channel.
 type Subscriber interface {
@@ -64,7 +67,7 @@ type Options struct {
 	Delta bool
 	// Filter chooses publications by their tags; nil takes all. Together with Delta it is not applied, because the chain would
 	// break.
-	Filter *Filter
+	Filter *filter.Filter
 }
 
 func (o *Options) flags(form codec.Form) flags {

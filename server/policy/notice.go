@@ -47,7 +47,7 @@ const (
 	noticeSubscribe
 	noticeSubscribeAnonymous
 	noticeFilter
-	noticeFilterMissing
+	noticeFilterInvalid
 	noticeData
 	noticePublish
 	noticePublishAnonymous
@@ -87,8 +87,8 @@ var noticeTexts = [noticeKinds]struct{ what, remedy string }{
 		"set allow_subscribe_for_client in the namespace, or give the client a subscription token"},
 	noticeSubscribeAnonymous: {"a subscription of a client without a user was refused",
 		"set allow_subscribe_for_anonymous in the namespace, or give clients a connection token with a user"},
+	noticeFilterInvalid: {"a subscription with a malformed tags filter was refused", "see the reason"},
 	noticeFilter:        {"a subscription with a tags filter was refused", "set allow_tags_filter in the namespace"},
-	noticeFilterMissing: {"a subscription with a tags filter was refused because this version has none", "subscribe without a filter"},
 	noticeData:          {"a client's publication was refused because of its data", "check it against publication_data_format; without one it may not be empty"},
 	noticePublish:       {"a client's publication without permission was refused", "set allow_publish_for_client or allow_publish_for_subscriber in the namespace, or publish through the API"},
 	noticePublishAnonymous: {"a publication of a client without a user was refused",
@@ -118,14 +118,6 @@ func publishNotice(right channel.Right, c *Client, subscribed bool) notice {
 		return noticePublishSubscriber
 	}
 	return noticePublish
-}
-
-// filterNotice chooses the notice for a tags filter.
-func filterNotice(o *channel.Options) notice {
-	if o.AllowTagsFilter {
-		return noticeFilterMissing
-	}
-	return noticeFilter
 }
 
 // notices writes notices to a log, at most one of each kind per noticeInterval. Any goroutine may use it.

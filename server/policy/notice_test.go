@@ -48,7 +48,7 @@ func TestNotices(t *testing.T) {
 		{"type", subscribe(user, codec.SubscribeRequest{Channel: "map:x"}), []string{"subscription_type=map"}},
 		{"proxy", subscribe(user, codec.SubscribeRequest{Channel: "proxy:x"}), []string{"no channel proxies"}},
 		{"filter", subscribe(user, codec.SubscribeRequest{Channel: "open:x", TF: &codec.FilterNode{}}), []string{"allow_tags_filter"}},
-		{"filter not built", subscribe(user, codec.SubscribeRequest{Channel: "tags:x", TF: &codec.FilterNode{}}), []string{"this version has none"}},
+		{"filter malformed", subscribe(user, codec.SubscribeRequest{Channel: "tags:x", TF: &codec.FilterNode{}}), []string{"malformed tags filter", "unknown cmp"}},
 		{"invalid subscription token", subscribe(user, codec.SubscribeRequest{Channel: "open:x", Token: "x"}), []string{"invalid subscription token", "three parts"}},
 		{"expired subscription token", subscribe(user, codec.SubscribeRequest{Channel: "open:x", Token: sign(jwt.MapClaims{"channel": "x", "exp": 1})}),
 			[]string{"expired subscription token"}},

@@ -7,6 +7,7 @@ import (
 	"stentor/codec"
 	"stentor/server/auth"
 	"stentor/server/channel"
+	"stentor/server/filter"
 )
 
 // Subscription is what a client gets when it may subscribe.
@@ -22,6 +23,8 @@ type Subscription struct {
 	From  Place // where the client left the stream, if it says so
 	Cache bool  // recovery is about the newest publication alone
 	Delta bool  // patches where they are shorter
+	// Filter chooses publications; nil takes all. A chain of patches would break, so with Delta it has no effect.
+	Filter *filter.Filter
 
 	Presence      bool // enter the client into presence
 	JoinLeave     bool // publish its join and leave
@@ -102,15 +105,34 @@ func (p *Policy) Subscribe(c Client, req *codec.SubscribeRequest, now time.Time)
 		return Subscription{}, err
 	}
 
-	if req.TF != nil {
-		p.notices.noteClient(filterNotice(ch.Options), &c, ch, "")
-		return Subscription{}, codec.ErrorBadRequest
+	chosen, err := p.tagsFilter(&c, ch, req.TF)
+	if err != nil {
+		return Subscription{}, err
 	}
 	if claims.ExpireAt != 0 && claims.ExpireAt <= now.Unix() {
 		p.notices.noteClient(noticeSubscriptionExpired, &c, ch, "")
 		return Subscription{}, codec.ErrorExpired
 	}
-	return p.grant(&c, ch.Options, req, &claims), nil
+	s := p.grant(&c, ch.Options, req, &claims)
+	s.Filter = chosen
+	return s, nil
+}
+
+// tagsFilter is row 18. Without a filter it is nil.
+func (p *Policy) tagsFilter(c *Client, ch channel.Channel, tf *codec.FilterNode) (*filter.Filter, error) {
+	if tf == nil {
+		return nil, nil
+	}
+	if !ch.Options.AllowTagsFilter {
+		p.notices.noteClient(noticeFilter, c, ch, "")
+		return nil, codec.ErrorBadRequest
+	}
+	f, err := filter.New(tf)
+	if err != nil {
+		p.notices.noteClient(noticeFilterInvalid, c, ch, err.Error())
+		return nil, codec.ErrorBadRequest
+	}
+	return f, nil
 }
 
 // checkType is row 9, and refuses the types that are not built yet.

@@ -119,7 +119,8 @@ func TestSubscribe(t *testing.T) {
 		{"17: before 18", user, request{Channel: "shut:x", TF: filter}, nil, false, codec.ErrorPermissionDenied},
 
 		{"18: filter not allowed", user, request{Channel: "open:x", TF: filter}, nil, insecure, codec.ErrorBadRequest},
-		{"18: filter allowed but not built", user, request{Channel: "tags:x", TF: filter}, nil, insecure, codec.ErrorBadRequest},
+		{"18: filter", user, request{Channel: "tags:x", TF: filter}, nil, insecure, nil},
+		{"18: filter malformed", user, request{Channel: "tags:x", TF: &codec.FilterNode{Key: "a", Cmp: "eq"}}, nil, insecure, codec.ErrorBadRequest},
 		{"18: before 19", user, request{Channel: "open:x", TF: filter}, claims{"sub": "42", "channel": "open:x", "expire_at": n}, false, codec.ErrorBadRequest},
 
 		{"19: expire_at is over", user, request{Channel: "open:x"}, claims{"sub": "42", "channel": "open:x", "exp": n + 9, "expire_at": n}, false, codec.ErrorExpired},

@@ -28,6 +28,8 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata/*.txt")
 //	NAME> COMMANDS          the client sends a message; \n parts commands, and hex:… is taken as bytes
 //	NAME close              the pipe goes
 //	api publish CHANNEL DATA
+//	api tagged CHANNEL KEY=VALUE,… DATA     with tags
+//	api version CHANNEL NUMBER[/EPOCH] DATA
 //	api history_remove CHANNEL
 //	api disconnect USER CODE REASON
 //	api unsubscribe USER CHANNEL        "*" is every channel

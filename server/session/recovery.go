@@ -6,6 +6,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/server/filter"
 	"stentor/server/hub"
 	"stentor/server/policy"
 )
@@ -14,6 +15,9 @@ import (
 // section 8).
 func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) error {
 	r := recovery{from: permit.From, cache: permit.Cache}
+	if !permit.Delta { // a filter would break the chain of patches
+		r.filter = permit.Filter
+	}
 	if err := r.read(s, sub.Name(), permit); err != nil {
 		s.node.Log.Error("history could not be read", "channel", sub.Name(), "error", err)
 		return codec.DisconnectServerError
@@ -28,17 +32,37 @@ func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, r
 		if len(r.missed) > 0 {
 			result.Offset = r.offset()
 		}
-		result.Publications = r.missed
+		if err := r.hand(s.form, permit.Delta, result); err != nil {
+			return err
+		}
 		s.node.Metrics.Recover(s.handle.Loop(), r.recovered, len(r.missed) > 0)
 	}
 	s.node.Table.Position(sub, r.top)
+	if len(r.missed) > 0 && r.filter == nil { // and so the last of them is at the top
+		s.node.Table.Recovered(sub)
+	}
+	return nil
+}
+
+// hand puts what was missed into the result, in deltas if the subscription has them.
+func (r *recovery) hand(f codec.Form, deltas bool, result *codec.SubscribeResult) error {
+	result.Publications = r.missed
+	if !deltas || len(r.missed) == 0 {
+		return nil
+	}
+	list, ok := hub.Deltas(f, r.missed)
+	if !ok {
+		return codec.DisconnectInappropriateProtocol
+	}
+	result.Publications = list
 	return nil
 }
 
 // recovery is what a client that comes back gets.
 type recovery struct {
-	from  policy.Place
-	cache bool
+	from   policy.Place
+	cache  bool
+	filter *filter.Filter // nil takes all
 
 	top       codec.StreamPosition
 	missed    []*codec.Publication
@@ -52,6 +76,9 @@ func (r *recovery) read(s *Session, channel string, permit *policy.Subscription)
 	case !r.from.Recover:
 	case r.cache:
 		ask.Reverse, ask.Limit = true, 1
+		if r.filter != nil {
+			ask.Limit = s.node.Settings.RecoveryLimit
+		}
 	default:
 		ask.Since, ask.Limit = &codec.StreamPosition{Offset: r.from.Offset, Epoch: r.from.Epoch}, s.node.Settings.RecoveryLimit
 	}
@@ -71,11 +98,19 @@ func (r *recovery) read(s *Session, channel string, permit *policy.Subscription)
 	return nil
 }
 
-// stream recovers all that was missed, or nothing.
+// stream recovers all that was missed, or nothing. Whether it is all is judged before the filter takes its part.
 func (r *recovery) stream(pubs []*codec.Publication) {
 	if r.recovered = complete(pubs, r.from.Offset, r.top.Offset); r.recovered {
-		r.missed = pubs
+		r.missed = r.taken(pubs)
 	}
+}
+
+// taken is what the filter takes of pubs.
+func (r *recovery) taken(pubs []*codec.Publication) []*codec.Publication {
+	if r.filter == nil {
+		return pubs
+	}
+	return r.filter.Select(pubs)
 }
 
 // complete tells whether pubs is all that came after offset, up to top.
@@ -92,7 +127,7 @@ func (r *recovery) latest(pubs []*codec.Publication) {
 		r.recovered = true
 		return
 	}
-	if len(pubs) > 0 {
+	if pubs = r.taken(pubs); len(pubs) > 0 {
 		r.missed, r.recovered = pubs[:1], true
 	}
 }

@@ -1,10 +1,13 @@
 package session
 
 import (
+	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"stentor/codec"
+	"stentor/engine"
 	"stentor/server/auth"
 )
 
@@ -50,6 +53,43 @@ func (st *stage) apiRefresh(rest string) {
 	st.read(text, &o)
 	to := st.target(user)
 	st.orderUser(to.User, Refresh{Target: to, Expired: o.Expired, ExpireAt: st.fromNow(o.ExpireAt), Info: o.Info})
+}
+
+// apiTagged reads "CHANNEL KEY=VALUE,… DATA" and publishes with tags.
+func (st *stage) apiTagged(rest string) {
+	name, rest, _ := strings.Cut(rest, " ")
+	list, data, _ := strings.Cut(rest, " ")
+	tags := make(map[string]string)
+	for pair := range strings.SplitSeq(list, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		tags[key] = value
+	}
+	st.publishWith(name, &codec.Publication{Data: []byte(data), Tags: tags}, func(*engine.PublishOptions) {})
+}
+
+// apiVersion reads "CHANNEL NUMBER[/EPOCH] DATA" and publishes a version.
+func (st *stage) apiVersion(rest string) {
+	name, rest, _ := strings.Cut(rest, " ")
+	version, data, _ := strings.Cut(rest, " ")
+	number, epoch, _ := strings.Cut(version, "/")
+	n, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	st.publishWith(name, &codec.Publication{Data: []byte(data)}, func(o *engine.PublishOptions) { o.Version, o.VersionEpoch = n, epoch })
+}
+
+// publishWith publishes as the channel's namespace says, and as adjust adds to it.
+func (st *stage) publishWith(name string, p *codec.Publication, adjust func(*engine.PublishOptions)) {
+	ch, answer := st.rules.Resolve(name)
+	if answer != nil {
+		st.t.Fatal(answer)
+	}
+	o := publishOptions(ch)
+	adjust(&o)
+	if _, err := st.node.Broker.Publish(context.Background(), name, p, o); err != nil {
+		st.t.Fatal(err)
+	}
 }
 
 func (st *stage) read(text string, o any) {

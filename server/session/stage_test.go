@@ -231,6 +231,8 @@ var apiWords = map[string]func(st *stage, rest string){
 	"disconnect":     (*stage).apiDisconnect,
 	"unsubscribe":    (*stage).apiUnsubscribe,
 	"subscribe":      (*stage).apiSubscribe,
+	"tagged":         (*stage).apiTagged,
+	"version":        (*stage).apiVersion,
 	"refresh":        (*stage).apiRefresh,
 	"shutdown":       (*stage).apiShutdown,
 }
@@ -283,14 +285,7 @@ func (st *stage) apiShutdown(string) {
 }
 
 func (st *stage) publish(name, data string) {
-	ch, answer := st.rules.Resolve(name)
-	if answer != nil {
-		st.t.Fatal(answer)
-	}
-	p := &codec.Publication{Data: []byte(data)}
-	if _, err := st.node.Broker.Publish(context.Background(), name, p, publishOptions(ch)); err != nil {
-		st.t.Fatal(err)
-	}
+	st.publishWith(name, &codec.Publication{Data: []byte(data)}, func(*engine.PublishOptions) {})
 }
 
 // target reads USER, USER/NAME or USER!NAME.
@@ -308,7 +303,7 @@ func (st *stage) target(text string) (to Target) {
 
 func publishOptions(ch channel.Channel) engine.PublishOptions {
 	o := ch.Options
-	return engine.PublishOptions{HistorySize: o.HistorySize, HistoryTTL: o.HistoryTTL, HistoryMetaTTL: o.HistoryMetaTTL}
+	return engine.PublishOptions{HistorySize: o.HistorySize, HistoryTTL: o.HistoryTTL, HistoryMetaTTL: o.HistoryMetaTTL, Delta: o.DeltaPublish}
 }
 
 func (st *stage) orderUser(user string, what any) {

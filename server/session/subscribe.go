@@ -40,7 +40,9 @@ func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID
 // With a local engine all of it is one turn of the loop: the subscription listens first and reads history then, so that nothing
 // falls between the two.
 func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, result *codec.SubscribeResult) (*hub.Subscription, error) {
-	sub := s.listen(name, hub.Options{JoinLeave: permit.PushJoinLeave, Positioned: permit.Positioned})
+	sub := s.listen(name, hub.Options{
+		JoinLeave: permit.PushJoinLeave, Positioned: permit.Positioned, Delta: permit.Delta, Filter: permit.Filter,
+	})
 	sub.Own = own
 	if len(permit.Info) > 0 {
 		s.more().set(sub).info = permit.Info
@@ -61,7 +63,7 @@ func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, r
 		result.Expires, result.TTL = true, s.ttl(permit.ExpireAt)
 		s.expireSub(sub, permit.ExpireAt)
 	}
-	result.Data = permit.Data
+	result.Data, result.Delta = permit.Data, permit.Delta
 	return sub, nil
 }
 

@@ -1,4 +1,6 @@
-package hub
+// Package filter is tags filters (spec: client-protocol, section 10): what a subscriber says about the tags of publications that it
+// wants, checked once and then asked for each publication. The limits keep both cheap, whoever wrote the filter.
+package filter
 
 import (
 	"encoding/binary"
@@ -11,12 +13,12 @@ import (
 
 // Limits of one tags filter. Its depth is limited by codec.FilterDepthMax.
 const (
-	FilterNodesMax = 128     // comparisons and combinations
-	FilterBytesMax = 8 << 10 // of all keys and values together, each with filterTextBytes more
+	NodesMax = 128     // comparisons and combinations
+	BytesMax = 8 << 10 // of all keys and values together, each with textBytes more
 )
 
-// filterTextBytes is what a text of a filter costs besides what it says, in bytes.
-const filterTextBytes = 16
+// textBytes is what a text of a filter costs besides what it says, in bytes.
+const textBytes = 16
 
 // Filter is a tags filter (spec: client-protocol, section 10). It never changes, so that any goroutine may ask it.
 type Filter struct {
@@ -26,8 +28,8 @@ type Filter struct {
 	bytes int // of texts
 }
 
-// NewFilter checks a filter and makes it ready to be asked. Nothing in it aliases n. An error says what is wrong with n.
-func NewFilter(n *codec.FilterNode) (*Filter, error) {
+// New checks a filter and makes it ready to be asked. Nothing in it aliases n. An error says what is wrong with n.
+func New(n *codec.FilterNode) (*Filter, error) {
 	f := new(Filter)
 	var err error
 	if f.root, err = f.compile(n, 1); err != nil {
@@ -51,8 +53,14 @@ func (f *Filter) Select(list []*codec.Publication) []*codec.Publication {
 	return selected
 }
 
-// size is roughly how much memory f takes, in bytes.
-func (f *Filter) size() int { return f.nodes*nodeBytes + f.bytes + 2*len(f.key) }
+// Key is the same for filters that say the same in the same words.
+func (f *Filter) Key() string { return f.key }
+
+// Nodes is how many comparisons and combinations f has: what asking it costs.
+func (f *Filter) Nodes() int { return f.nodes }
+
+// Bytes is roughly how much memory f takes.
+func (f *Filter) Bytes() int { return f.nodes*nodeBytes + f.bytes + 2*len(f.key) }
 
 // nodeBytes is the size of a node.
 const nodeBytes = 136
@@ -106,8 +114,8 @@ func (f *Filter) compile(n *codec.FilterNode, depth int) (node, error) {
 	if depth > codec.FilterDepthMax {
 		return node{}, fmt.Errorf("nested deeper than %d nodes", codec.FilterDepthMax)
 	}
-	if f.nodes++; f.nodes > FilterNodesMax {
-		return node{}, fmt.Errorf("more than %d nodes", FilterNodesMax)
+	if f.nodes++; f.nodes > NodesMax {
+		return node{}, fmt.Errorf("more than %d nodes", NodesMax)
 	}
 	if n.Op == "" {
 		return f.comparison(n)
@@ -171,12 +179,12 @@ func (f *Filter) comparison(n *codec.FilterNode) (node, error) {
 
 // charge counts the texts of a comparison, before any is copied.
 func (f *Filter) charge(n *codec.FilterNode) error {
-	f.bytes += len(n.Key) + len(n.Val) + 2*filterTextBytes
+	f.bytes += len(n.Key) + len(n.Val) + 2*textBytes
 	for _, v := range n.Vals {
-		f.bytes += len(v) + filterTextBytes
+		f.bytes += len(v) + textBytes
 	}
-	if f.bytes > FilterBytesMax {
-		return fmt.Errorf("keys and values of more than %d bytes", FilterBytesMax)
+	if f.bytes > BytesMax {
+		return fmt.Errorf("keys and values of more than %d bytes", BytesMax)
 	}
 	return nil
 }
