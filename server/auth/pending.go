@@ -42,10 +42,13 @@ func (v *Verifier) SubscribeWait(ctx context.Context, token string) (SubscribeCl
 	return wait(ctx, v.Subscribe, token)
 }
 
+// waitFetches bounds the fetches of one wait. One is enough, unless the machine sleeps between it and the next line.
+const waitFetches = 3
+
 func wait[C any](ctx context.Context, verify func(string, time.Time) (C, error), token string) (C, error) {
 	claims, err := verify(token, time.Now())
 	var p *Pending
-	for errors.As(err, &p) && ctx.Err() == nil {
+	for try := 0; try < waitFetches && errors.As(err, &p) && ctx.Err() == nil; try++ {
 		_ = p.Fetch(ctx) // what it says comes again
 		claims, err = verify(token, time.Now())
 	}
