@@ -14,7 +14,9 @@
 // loop's mailbox, whose bell is a socketpair that takes its turn in epoll like any client (driver.go, bell.go).
 //
 // Frames are shared and immutable: a conn keeps references to them until the socket takes them (write.go, queue.go). What is
-// owed to one client, and what all unsent and incomplete messages hold together, is bounded (slow.go). Everything that a
+// owed to one client, and what all unsent and incomplete messages hold together, is bounded (slow.go); frames that a slow client
+// may miss make room for others (drop.go). Compressed messages are inflated, and frames compressed, with what all conns of a loop
+// share; what that may cost is bounded, too (inflate.go). Everything that a
 // client can begin and not finish has a deadline: its head, a ws frame or message, the closing handshake.
 //
 // On Linux each loop accepts from a socket of its own (SO_REUSEPORT), so that conns spread evenly and a refusal over MaxConns

@@ -2,6 +2,9 @@
 // upgrade, and between a conn of the reactor and a session it turns ws messages into commands and frames into ws frames.
 //
 //	request head ── Route ──► verdict ── Open ──► session ◄── messages, deadlines, orders ── reactor
+//
+// The pipe under a session is the reactor's conn itself, under one of two types: that of a client that asked for pings of WebSocket
+// has a Ping. Which frames are compressed for it, and what may become of them if the client is slow, the pipe asks the frame.
 package websocket
 
 import (
