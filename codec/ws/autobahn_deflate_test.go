@@ -13,7 +13,9 @@ import (
 func TestAutobahn12(t *testing.T) {
 	kinds := map[string]func(size int) (OpCode, []byte){
 		"ASCII": func(size int) (OpCode, []byte) { return OpText, prose(size) },
-		"UTF-8": func(size int) (OpCode, []byte) { return OpText, []byte(strings.Repeat("Κόσμε", size/10+1)[:size/10*10]) },
+		"UTF-8": func(size int) (OpCode, []byte) {
+			return OpText, []byte(strings.Repeat("Κόσμε", size/10+1)[:size/10*10])
+		},
 		"random": func(size int) (OpCode, []byte) {
 			b := make([]byte, size)
 			for i := range b {
