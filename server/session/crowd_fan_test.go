@@ -196,13 +196,23 @@ func (f *fan) ended(d codec.Disconnect) {
 }
 
 func (f *fan) obeyed(d codec.Disconnect) {
-	var order int
-	if n, _ := fmt.Sscan(d.Reason, &order); n != 1 {
-		f.crowd.fault("%v: closed with %v", f, d)
+	o := f.crowd.orderOf(d.Reason)
+	if o == nil || o.code != d.Code || !o.isFor(f) {
+		f.crowd.fault("%v: closed with %v, by order %+v", f, d, o)
 	}
 	for _, s := range f.subs {
 		if s.state == live {
-			s.obeyed(f.crowd.orders[order])
+			s.obeyed(o)
+		}
+	}
+}
+
+// summon remembers an order that must be obeyed.
+func (f *fan) summon(o *summons) {
+	f.pipe.summoned = f.pipe.summoned || o.ends()
+	for _, s := range f.subs {
+		if s.state == live && (o.channel == "" || o.channel == s.stream.name) {
+			s.summoned, s.summonedAt = s.life, o.when
 		}
 	}
 }
@@ -340,12 +350,17 @@ func (f *fan) renew(a *ask) {
 	}
 }
 
-// calmDown makes the fan want all it has, read everything and remember its tokens.
+// calmDown makes the fan want all it has, read everything and renew its tokens.
 func (f *fan) calmDown() {
 	f.slow, f.forgetful = false, false
 	f.back = min(f.back, f.crowd.now)
+	if f.pipe != nil && !f.pipe.endAt.IsZero() {
+		f.refreshAt = f.crowd.wall
+	}
 	for _, s := range f.subs {
-		s.wanted = true
+		if s.wanted = true; !s.endAt.IsZero() {
+			s.refreshAt = f.crowd.wall
+		}
 	}
 }
 
@@ -367,6 +382,9 @@ func (f *fan) settled() bool {
 }
 
 func (f *fan) checkEnd() {
+	if f.pipe.summoned {
+		f.crowd.fault("%v: still there in spite of an order", f)
+	}
 	for _, s := range f.subs {
 		s.checkEnd()
 	}

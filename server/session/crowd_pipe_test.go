@@ -1,6 +1,7 @@
 package session
 
 import (
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -83,6 +84,8 @@ type pipe struct {
 	endAt   time.Time // of the connection, by its token; zero is never
 	pingAt  loop.Time // of the ping that the server waits for, 0 if none
 
+	summoned bool // to end, by an order
+
 	cut  bool // by the network; the server does not know yet
 	over bool // by the server
 	end  codec.Disconnect
@@ -95,10 +98,16 @@ type sent struct {
 	pong  bool
 }
 
-// parcel is one frame on its way to the client. Replies of shared frames are shared.
+// parcel is one frame on its way to the client.
 type parcel struct {
+	frame *codec.Frame
+	*content
+}
+
+// content is what was in a frame when it was sent first, one for all who got it.
+type content struct {
 	replies []codec.Reply
-	bytes   int
+	sum     uint64
 }
 
 // ask is a command that waits for its reply.
@@ -211,33 +220,33 @@ func (p *pipe) Send(f *codec.Frame) bool {
 		return false
 	}
 	p.waiting += n
-	replies := p.crowd.decode(f)
-	for i := range replies {
-		p.judge(&replies[i])
+	in := p.crowd.decode(f)
+	for i := range in.replies {
+		p.judge(&in.replies[i])
 	}
 	if !p.cut {
-		p.down = append(p.down, parcel{replies, n})
+		p.down = append(p.down, parcel{f, in})
 		p.note()
 	}
 	return true
 }
 
 // decode reads a frame once, however many get it.
-func (c *crowd) decode(f *codec.Frame) []codec.Reply {
-	replies := c.decoded[f]
-	if replies != nil {
-		return replies
+func (c *crowd) decode(f *codec.Frame) *content {
+	if in := c.decoded[f]; in != nil {
+		return in
 	}
+	in := &content{sum: maphash.Bytes(c.seed, f.Messages())}
 	for rest := f.Messages(); len(rest) > 0; {
 		var r codec.Reply
 		var err error
 		if rest, err = codec.DecodeReply(f.Form(), rest, &r); err != nil {
 			c.fault("%v", err)
 		}
-		replies = append(replies, r)
+		in.replies = append(in.replies, r)
 	}
-	c.decoded[f] = replies
-	return replies
+	c.decoded[f] = in
+	return in
 }
 
 // judge looks at a reply at the moment of its making, when the streams are as the server found them.
@@ -318,7 +327,10 @@ func (p *pipe) read(n int) {
 	for n = min(n, len(p.down)); n > 0 && !p.cut; n-- {
 		next := p.down[0]
 		p.down[0], p.down = parcel{}, p.down[1:]
-		p.waiting -= next.bytes
+		p.waiting -= len(next.frame.Messages())
+		if maphash.Bytes(p.crowd.seed, next.frame.Messages()) != next.sum {
+			p.crowd.fault("%v: a frame has changed since it was sent", p.fan)
+		}
 		for i := range next.replies {
 			p.fan.hear(p, &next.replies[i])
 		}

@@ -28,6 +28,9 @@ type sub struct {
 	begin int // publications there were at its reply
 	last  int // the newest that came since, by its place in the log; -1 if none
 
+	// The last life that an order ended, and when it was given.
+	summoned, summonedAt int
+
 	endAt     time.Time // by its token; zero is never
 	refreshAt time.Time // when the client will
 }
@@ -64,6 +67,9 @@ func (s *sub) follow(p *codec.Publication) {
 	}
 	if next := max(s.last+1, s.begin); x.index > next {
 		s.fault("publication %s is number %d of the channel, and %d is missing", p.Data, x.index, next)
+	}
+	if s.summoned == s.life && s.summonedAt <= x.when {
+		s.fault("publication %s came in spite of an order", p.Data)
 	}
 	s.last = x.index
 	if s.stream.positioned() && x.offset > 0 {
@@ -176,9 +182,12 @@ func (s *sub) told(u *codec.Unsubscribe) {
 	if !s.on() {
 		s.fault("unsubscribed with %v", *u)
 	}
-	switch order, err := strconv.Atoi(u.Reason); {
-	case err == nil:
-		s.obeyed(c.orders[order])
+	switch o := c.orderOf(u.Reason); {
+	case o != nil:
+		if o.code != u.Code || !o.isFor(s.fan) || o.channel != "" && o.channel != s.stream.name {
+			s.fault("unsubscribed with %v, by order %+v", *u, o)
+		}
+		s.obeyed(o)
 	case *u == codec.UnsubscribeInsufficient:
 		if !s.broken() {
 			s.fault("the position is lost, in an epoch that goes on")
@@ -203,7 +212,7 @@ func (s *sub) told(u *codec.Unsubscribe) {
 }
 
 // obeyed checks that everything published before an order has come, and nothing that was published after it.
-func (s *sub) obeyed(order summons) {
+func (s *sub) obeyed(order *summons) {
 	end := s.stream.until(order.when)
 	if s.last >= end {
 		s.fault("number %d of the channel came in spite of an order that was given at %d", s.last, end)

@@ -3,6 +3,7 @@ package session
 import (
 	"flag"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -82,8 +83,9 @@ type crowd struct {
 	posts   []post    // publications by number; what they carry is their number
 	happens int       // publications that have taken place
 	orders  []summons // by number; their reason carries it
-	decoded map[*codec.Frame][]codec.Reply
-	calm    bool // nothing goes wrong any more: the end of the run
+	decoded map[*codec.Frame]*content
+	seed    maphash.Seed // of sums of frames
+	calm    bool         // nothing goes wrong any more: the end of the run
 	trace   crowdTrace
 }
 
@@ -97,8 +99,20 @@ type post struct {
 	by     *pipe // the client that published it, or nil
 }
 
-// summons is an order of the server API: after the publication number when of all.
-type summons struct{ when int }
+// summons is an order of the server API, given before publication number when of all.
+type summons struct {
+	Target
+	when    int
+	channel string // of unsubscribe, if only one
+	code    uint32
+}
+
+func (o *summons) ends() bool { return o.code >= 3000 }
+
+// isFor reports that a client must obey.
+func (o *summons) isFor(f *fan) bool {
+	return f.pipe != nil && f.online && f.user == o.User && (o.Client == "" || o.Client == f.pipe.client)
+}
 
 // crowdTrace is what two runs of a seed have in common.
 type crowdTrace struct {
@@ -126,7 +140,6 @@ func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
 		}
 		c.finish()
 		trace = c.trace
-		t.Logf("%+v subs", trace)
 	})
 	return trace
 }
@@ -134,7 +147,7 @@ func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
 func newCrowd(t *testing.T, seed uint64, fans int) *crowd {
 	st := newStage(t)
 	st.loops = crowdLanes
-	c := &crowd{stage: st, rnd: rand.New(rand.NewPCG(seed, 2)), byName: map[string]*stream{}, decoded: map[*codec.Frame][]codec.Reply{}}
+	c := &crowd{stage: st, rnd: rand.New(rand.NewPCG(seed, 2)), byName: map[string]*stream{}, decoded: map[*codec.Frame]*content{}, seed: maphash.MakeSeed()}
 	c.start(crowdOptions)
 	c.node.Broker = &witness{Broker: c.engine, crowd: c}
 	for _, l := range c.node.Loops {
@@ -266,20 +279,33 @@ func (c *crowd) order() {
 		to.Client = f.pipe.client
 	}
 	reason := strconv.Itoa(len(c.orders))
-	c.orders = append(c.orders, summons{when: c.happens})
+	o := summons{Target: to, when: c.happens}
 	var what any
-	switch c.rnd.IntN(4) {
-	case 0:
-		codes := []uint32{3011, 3503, 4000, 4501}
-		what = Disconnect{Target: to, Disconnect: codec.Disconnect{Code: codes[c.rnd.IntN(len(codes))], Reason: reason}}
-	case 1:
-		what = Unsubscribe{Target: to, Unsubscribe: codec.Unsubscribe{Code: 2000, Reason: reason}}
-	default:
-		code := uint32(2000 + 500*c.rnd.IntN(2))
-		channel := f.subs[c.rnd.IntN(len(f.subs))].stream.name
-		what = Unsubscribe{Target: to, Channel: channel, Unsubscribe: codec.Unsubscribe{Code: code, Reason: reason}}
+	if c.one(4) {
+		o.code = []uint32{3011, 3503, 4000, 4501}[c.rnd.IntN(4)]
+		what = Disconnect{Target: to, Disconnect: codec.Disconnect{Code: o.code, Reason: reason}}
+	} else {
+		o.code = uint32(2000 + 500*c.rnd.IntN(2))
+		if !c.one(3) {
+			o.channel = f.subs[c.rnd.IntN(len(f.subs))].stream.name
+		}
+		what = Unsubscribe{Target: to, Channel: o.channel, Unsubscribe: codec.Unsubscribe{Code: o.code, Reason: reason}}
+	}
+	c.orders = append(c.orders, o)
+	for _, other := range c.fans {
+		if o.isFor(other) {
+			other.summon(&o)
+		}
 	}
 	c.orderUser(f.user, what)
+}
+
+// orderOf is the order that a reason names, or nil.
+func (c *crowd) orderOf(reason string) *summons {
+	if n, err := strconv.Atoi(reason); err == nil && n < len(c.orders) {
+		return &c.orders[n]
+	}
+	return nil
 }
 
 // orderUser leaves an order with each session of a user, wherever it is.
@@ -337,9 +363,7 @@ func (c *crowd) finish() {
 		f.calmDown()
 	}
 	c.rest()
-	for _, s := range c.streams {
-		c.publish(s) // who stands in an epoch that is over learns it from a publication
-	}
+	c.lastWords()
 	c.rest()
 	for _, f := range c.fans {
 		f.checkEnd()
@@ -357,10 +381,20 @@ func (c *crowd) finish() {
 	c.checkEmpty()
 }
 
-// rest turns the lanes until nothing has moved for a while and every fan has what it wants.
+// lastWords publishes in every stream: who stands in an epoch that is over learns it from a publication.
+func (c *crowd) lastWords() {
+	for _, s := range c.streams {
+		c.publish(s)
+	}
+}
+
+// rest turns the lanes until nothing has moved for a while and every fan has what it wants. It keeps epochs alive meanwhile.
 func (c *crowd) rest() {
 	still := 0
-	for range 1000 {
+	for round := range 1000 {
+		if round%40 == 39 {
+			c.lastWords()
+		}
 		before := c.trace
 		c.pass(1)
 		for _, l := range c.lanes {
