@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -314,6 +315,7 @@ func (st *stage) orderUser(user string, what any) {
 
 var (
 	volatileClient = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
+	volatileTags   = regexp.MustCompile(`"tags":\{[^}]*\}`)
 	volatileEpoch  = regexp.MustCompile(`"epoch":"[^"]+"`)
 )
 
@@ -333,6 +335,11 @@ func (st *stage) stable(line string) string {
 			return st.known[s]
 		}
 	}
+	line = volatileTags.ReplaceAllStringFunc(line, func(tags string) string { // of a map, so in any order
+		pairs := strings.Split(tags[len(`"tags":{`):len(tags)-1], ",")
+		slices.Sort(pairs)
+		return `"tags":{` + strings.Join(pairs, ",") + "}"
+	})
 	line = volatileClient.ReplaceAllStringFunc(line, name("client-"))
 	return volatileEpoch.ReplaceAllStringFunc(line, name("epoch-"))
 }
