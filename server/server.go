@@ -78,6 +78,8 @@ func New(o Options) (*Server, error) {
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
 	s.pool = loop.NewPool(o.Log)
 	table := hub.NewTable(r.Loops())
+	opened := time.Now()
+	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
 	if s.engines, err = o.OpenEngine(table); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"stentor/codec"
 )
@@ -17,6 +18,7 @@ type event struct {
 	kind    codec.Kind
 	epoch   uint64             // hashed, see Table.epoch
 	prev    *codec.Publication // that may be the base of a patch, or nil
+	at      time.Duration      // see maxLag
 	slow    codec.SlowPolicy
 	number  uint32 // of the channel, see record
 	frames  [numEncodings]atomic.Pointer[codec.Frame]

@@ -23,6 +23,7 @@ type Table struct {
 	stripes [stripesCount]stripe
 	records atomic.Uint32 // made so far
 	slow    atomic.Pointer[SlowPolicy]
+	lag     maxLag
 }
 
 // SlowPolicy tells what may become of the publications of a channel at clients that do not take what they are owed. It is called
@@ -178,7 +179,7 @@ func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec
 	if r == nil {
 		return 0
 	}
-	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, prev: prev, epoch: t.epoch(sp.Epoch), number: r.number}
+	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, prev: prev, epoch: t.epoch(sp.Epoch), number: r.number, at: t.lag.stamp()}
 	if policy := t.slow.Load(); policy != nil {
 		e.slow = (*policy)(r.name)
 	}

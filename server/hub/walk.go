@@ -16,6 +16,7 @@ type pending struct {
 	walking    bool
 	at, end    int   // of the open walk: members before at have the batch, those from end on do not want it
 	chain      flags // see chainOf
+	late       bool  // the batch has been on its way for longer than maxLag
 	tombstones int   // in the list of members, left by the open walk
 	dropped    int   // publications that filters kept from members, since the last time they were counted
 }
@@ -110,6 +111,7 @@ func (p *pending) open() bool {
 	}
 	p.head += n
 	p.walking, p.at, p.end, p.chain = true, 0, 0, p.chainOf()
+	p.late = p.batch.opening != nil && p.table.lag.late(p.batch.opening)
 	switch c := p.channel; {
 	case len(p.batch.events) == 0:
 	case c.list != nil:
@@ -147,7 +149,7 @@ func (p *pending) answer(b *loop.Budget) {
 }
 
 func (p *pending) close() {
-	p.walking = false
+	p.walking, p.late = false, false
 	p.local().hold(-len(p.batch.events), -p.batch.bytes)
 	p.batch.forgetChoices()
 	c := p.channel
@@ -225,7 +227,7 @@ func (p *pending) suits(s *Subscription) bool {
 	if s.flags&positioned == 0 {
 		return true
 	}
-	return b.contiguous && (b.first == 0 || s.offset+1 == b.first && b.epoch == c.epoch && s.era == c.era)
+	return b.contiguous && !p.late && (b.first == 0 || s.offset+1 == b.first && b.epoch == c.epoch && s.era == c.era)
 }
 
 // handEach gives the publications one by one, as the position of s asks for it and up to one that s cannot read.
@@ -241,6 +243,9 @@ func (p *pending) handOne(s *Subscription, e *event) {
 	}
 	if s.flags&positioned != 0 && e.pub != nil && e.pub.Offset > 0 {
 		wanted, lost := p.channel.advance(s, e)
+		if wanted && p.late {
+			wanted, lost = false, true
+		}
 		if lost {
 			s.fail(Lost)
 		}
