@@ -175,8 +175,8 @@ func TestDensity(t *testing.T) {
 		each           func(*stage, *Session, int)
 		bytes, objects float64
 	}{
-		{"ten to a channel", densityShared, shared, 270, 2.5},
-		{"each on its own", densityPersonal, personal, 590, 6.2},
+		{"ten to a channel", densityShared, shared, 250, 2.5},
+		{"each on its own", densityPersonal, personal, 570, 6.2},
 	} {
 		bytes, objects := density(t, tt.options, 50_000, tt.each)
 		t.Logf("%s: %.0f bytes and %.2f objects per session", tt.name, bytes, objects)

@@ -19,7 +19,7 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 		s.node.Metrics.UserLimit()
 		return codec.DisconnectConnectionLimit
 	}
-	s.state, s.user, s.id = connected, creds.User, s.worker().newID()
+	s.state, s.user = connected, creds.User
 	s.node.clients.Add(1)
 	s.class = s.node.Metrics.Joined(s.handle.Loop(), metrics.Client{Transport: metrics.WebSocket, Name: req.Name, Version: req.Version})
 	s.remember(creds)

@@ -2,7 +2,10 @@ package session
 
 import (
 	"cmp"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
+	"encoding/binary"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -78,6 +81,7 @@ type Node struct {
 	Now      func() time.Time // wall clock; time.Now but in tests
 
 	policy  atomic.Pointer[policy.Policy] // replaced by a reload
+	seal    cipher.Block                  // makes client ids
 	workers []worker
 	clients atomic.Int64
 	places  atomic.Uint64 // given out among all users' sessions
@@ -88,7 +92,7 @@ type worker struct {
 	command codec.Command // strings in it alias the message that is being received
 	out     []byte        // replies that have not been sent, after HeaderRoom spare bytes
 	replies int
-	random  []byte // unused bytes for client ids
+	id      [16]byte // room to make client ids in
 
 	malformed int       // commands since the last log line about one
 	tellAt    loop.Time // from when on there may be another line
@@ -99,6 +103,7 @@ type worker struct {
 // Start makes the node ready for sessions.
 func (n *Node) Start(p *policy.Policy) {
 	n.policy.Store(p)
+	n.seal = newSeal()
 	n.workers = make([]worker, len(n.Loops))
 	for i := range n.workers {
 		n.workers[i].out = make([]byte, codec.HeaderRoom, 4<<10)
@@ -111,19 +116,25 @@ func (n *Node) SetPolicy(p *policy.Policy) { n.policy.Store(p) }
 // Clients is how many sessions are connected. Any goroutine may ask.
 func (n *Node) Clients() int { return int(n.clients.Load()) }
 
-// randomBatch is how many bytes are read from the system's generator at once.
-const randomBatch = 4096
-
-// newID makes a version 4 UUID (RFC 9562, section 5.4).
-func (w *worker) newID() (id [16]byte) {
-	if len(w.random) < len(id) {
-		w.random = make([]byte, randomBatch)
-		rand.Read(w.random) // never fails: it ends the program instead
+// newSeal makes what turns handles into client ids that nobody can guess: a cipher with a key of this process.
+func newSeal() cipher.Block {
+	var key [16]byte
+	rand.Read(key[:]) // never fails: it ends the program instead
+	seal, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // the key has a length that AES knows
 	}
-	w.random = w.random[copy(id[:], w.random):]
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return id
+	return seal
+}
+
+// sealID makes a version 4 UUID (RFC 9562, section 5.4) of a handle.
+func (n *Node) sealID(w *worker, h loop.Handle) [16]byte {
+	binary.BigEndian.PutUint64(w.id[8:], uint64(h))
+	clear(w.id[:8])
+	n.seal.Encrypt(w.id[:], w.id[:])
+	w.id[6] = w.id[6]&0x0f | 0x40
+	w.id[8] = w.id[8]&0x3f | 0x80
+	return w.id
 }
 
 // pings are the ping frames, the same for all sessions.

@@ -27,7 +27,7 @@ func (s *Session) appear(sub *hub.Subscription) error {
 	if s.extra != nil {
 		info.ConnInfo, info.ChanInfo = s.extra.info, s.extra.infoOf(sub)
 	}
-	if err := s.node.Presence.AddPresence(context.Background(), sub.Name(), s.id, info, presenceTTL); err != nil {
+	if err := s.node.Presence.AddPresence(context.Background(), sub.Name(), s.id(), info, presenceTTL); err != nil {
 		s.node.Log.Error("presence could not be entered", "channel", sub.Name(), "error", err)
 		return codec.ErrorInternal
 	}
@@ -51,7 +51,7 @@ func (s *Session) disappear(sub *hub.Subscription) {
 	done := sub.Own
 	sub.Own &^= present | announced
 	if done&present != 0 {
-		if err := s.node.Presence.RemovePresence(context.Background(), sub.Name(), s.id, s.user); err != nil {
+		if err := s.node.Presence.RemovePresence(context.Background(), sub.Name(), s.id(), s.user); err != nil {
 			s.node.Log.Error("presence could not be left", "channel", sub.Name(), "error", err)
 		}
 	}

@@ -36,8 +36,7 @@ type Pinger interface {
 type Session struct {
 	node   *Node
 	conn   Conn
-	handle loop.Handle
-	id     [16]byte
+	handle loop.Handle       // names the session, and makes its id
 	user   string            // until connect, the user that an HTTP header named
 	subs   *hub.Subscription // all subscriptions, linked by Next
 	extra  *extra            // what few sessions have
@@ -82,8 +81,11 @@ func (s *Session) loop() *loop.Loop       { return s.node.Loops[s.handle.Loop()]
 func (s *Session) worker() *worker        { return &s.node.workers[s.handle.Loop()] }
 func (s *Session) policy() *policy.Policy { return s.node.policy.Load() }
 
-// clientID is the public id in its printed form.
-func (s *Session) clientID() string { return uuid.UUID(s.id).String() }
+// id is the public id. It follows from the handle, which no other session of the process has, so that nothing is kept for it.
+func (s *Session) id() [16]byte { return s.node.sealID(s.worker(), s.handle) }
+
+// clientID is the id in its printed form.
+func (s *Session) clientID() string { return uuid.UUID(s.id()).String() }
 
 // serves reports whether commands are taken.
 func (s *Session) serves() bool { return s.state == fresh || s.state == connected }

@@ -32,7 +32,7 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 }
 
 // client is what the policy knows of the session.
-func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID: s.id} }
+func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID: s.id()} }
 
 // enter makes the session a member of a channel, with all that goes with it but the join, which has to wait until the client knows
 // of its membership. It fills in result. After an error nothing is left.
