@@ -80,7 +80,7 @@ func TestUsersKeepNothing(t *testing.T) {
 		}
 	}
 	for i := range u.stripes {
-		if st := &u.stripes[i]; st.one != nil || st.more != nil {
+		if st := &u.stripes[i]; st.one.slots != nil || st.more != nil {
 			t.Fatal("an empty stripe keeps maps")
 		}
 	}
