@@ -65,6 +65,9 @@ func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Fo
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.admit(&t.locals[c.loop], s, o.Filter)
 	}
+	if o.Wildcard {
+		t.wild.add(c.record.name)
+	}
 }
 
 // Position makes s a positioned subscription that has everything up to sp. Publications that wait and are not above it are
@@ -90,6 +93,9 @@ func (t *Table) Recovered(s *Subscription) { s.flags |= based }
 func (t *Table) Unsubscribe(s *Subscription) {
 	c := s.channel
 	s.flags |= failed
+	if s.flags&wildcard != 0 {
+		t.wild.remove(c.record.name)
+	}
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.dismiss(&t.locals[c.loop], s)
 	}

@@ -14,5 +14,7 @@
 // asked once for a batch and not per member; members with equal ones share them, and choices that are equal share their frames.
 // What only such members need lies beside the list of the channels that have some.
 //
+// A name may be a pattern (wildcard.go). While somebody is subscribed to one, publications look through the tree of patterns, too.
+//
 // Order of locks: engine stripe, table stripe, mailbox. Loops are woken after all of them are released.
 package hub

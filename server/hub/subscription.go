@@ -52,6 +52,7 @@ const (
 	filtered // only publications that the filter of its group takes are sent
 	based    // with deltas: the client has the last publication before the next; it is at offset, if positioned
 	failed   // Fail was called, or it was removed: nothing more is sent
+	wildcard // the channel's name is a pattern
 )
 
 // nobody is no member's flags: a failed one is sent nothing.
@@ -68,6 +69,9 @@ type Options struct {
 	// Filter chooses publications by their tags; nil takes all. Together with Delta it is not applied, because the chain would
 	// break.
 	Filter *filter.Filter
+	// Wildcard says that the channel's name is a pattern, see SetScope: the subscription gets the publications of all channels that
+	// match it, without offsets. It must not be positioned.
+	Wildcard bool
 }
 
 func (o *Options) flags(form codec.Form) flags {
@@ -79,6 +83,9 @@ func (o *Options) flags(form codec.Form) flags {
 		f |= deltas
 	} else if o.Filter != nil {
 		f |= filtered
+	}
+	if o.Wildcard {
+		f |= wildcard
 	}
 	return f
 }

@@ -24,6 +24,7 @@ type Table struct {
 	records atomic.Uint32 // made so far
 	slow    atomic.Pointer[SlowPolicy]
 	lag     maxLag
+	wild    wildcards
 }
 
 // SlowPolicy tells what may become of the publications of a channel at clients that do not take what they are owed. It is called
@@ -154,6 +155,10 @@ func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 // Admit reports whether every loop that listens to channel has room for one more publication, join or
 // leave.
 func (t *Table) Admit(channel string) bool {
+	return t.admits(channel) && (t.wild.count.Load() == 0 || t.patternsAdmit(channel))
+}
+
+func (t *Table) admits(channel string) bool {
 	st := t.stripe(channel)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -169,9 +174,17 @@ func (t *Table) Admit(channel string) bool {
 	return true
 }
 
-// Publication leaves p with every loop that listens to channel. The caller passes the result to Wake after it has released its
-// locks. prev is nil or the publication before p in the channel's stream, to be the base of a patch.
+// Publication leaves p with every loop that listens to channel, or to a pattern that it matches. The caller passes the result to
+// Wake after it has released its locks. prev is nil or the publication before p in the channel's stream, to be the base of a patch.
 func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec.StreamPosition) engine.Wake {
+	wake := t.deliver(channel, p, prev, t.epoch(sp.Epoch))
+	if t.wild.count.Load() > 0 {
+		wake |= t.toPatterns(channel, p)
+	}
+	return wake
+}
+
+func (t *Table) deliver(channel string, p, prev *codec.Publication, epoch uint64) engine.Wake {
 	st := t.stripe(channel)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -179,7 +192,7 @@ func (t *Table) Publication(channel string, p, prev *codec.Publication, sp codec
 	if r == nil {
 		return 0
 	}
-	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, prev: prev, epoch: t.epoch(sp.Epoch), number: r.number, at: t.lag.stamp()}
+	e := &event{table: t, channel: r.name, kind: codec.Publications, pub: p, prev: prev, epoch: epoch, number: r.number, at: t.lag.stamp()}
 	if policy := t.slow.Load(); policy != nil {
 		e.slow = (*policy)(r.name)
 	}
