@@ -174,6 +174,7 @@ func (s *Server) judge(cfg *config.Config) (*policy.Policy, *auth.Origins, error
 		return nil, nil, err
 	}
 	s.rules.Store(rules)
+	s.node.Table.SetScope(rules.Scope)
 	if rules.AnyDrop() {
 		s.node.Table.SetSlow(rules.Slow)
 	} else {

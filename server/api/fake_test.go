@@ -227,6 +227,7 @@ func rulesFor(tb testing.TB) *channel.Rules {
 		ns("json", config.ChannelOptions{PublicationDataFormat: "json"}),
 		ns("object", config.ChannelOptions{PublicationDataFormat: "json_object"}),
 		ns("delta", config.ChannelOptions{DeltaPublish: true}),
+		ns("wild", config.ChannelOptions{AllowWildcards: true}),
 		ns("map", config.ChannelOptions{SubscriptionType: "map"}),
 		ns("poll", config.ChannelOptions{SubscriptionType: "shared_poll"}),
 		ns("pres", config.ChannelOptions{Presence: true}),

@@ -43,6 +43,8 @@ func TestMethods(t *testing.T) {
 		{"publish nothing", "publish", `{"channel":"news"}`, 200, badRequest, ""},
 		{"publish without a channel", "publish", `{"data":1}`, 200, badRequest, ""},
 		{"publish to channel null", "publish", `{"channel":null,"data":1}`, 200, badRequest, ""},
+		{"publish to a pattern", "publish", `{"channel":"wild:news.*","data":1}`, 200, badRequest, ""},
+		{"publish beside a pattern", "publish", `{"channel":"wild:news*","data":1}`, 200, done, `publish wild:news* 1`},
 		{"publish to an unknown namespace", "publish", `{"channel":"no:1","data":1}`, 200, unknown, ""},
 		{"no data is found before the namespace", "publish", `{"channel":"no:1"}`, 200, badRequest, ""},
 		{"bad base64 is found before the namespace", "publish", `{"channel":"no:1","b64data":"$"}`, 200, badRequest, ""},

@@ -52,6 +52,9 @@ func (a *API) data(m int, msg *Message) ([]byte, *Error) {
 // publish puts one message into one channel and fills in res. A broadcast calls it with the same data for each channel, which
 // is why they share it: nobody writes to it any more.
 func (a *API) publish(ctx context.Context, m int, ch channel.Channel, msg *Message, data []byte, res *PublishResult) *Error {
+	if ch.IsPattern() {
+		return a.bad(m, "the name has wildcards, which are for subscriptions", "channel", ch.Name)
+	}
 	if ch.Options.CheckData(data) != nil {
 		return a.bad(m, "the data is not in the channel's publication_data_format", "channel", ch.Name)
 	}

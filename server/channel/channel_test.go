@@ -205,7 +205,7 @@ func TestOptions(t *testing.T) {
 		ForceRecoveryMode: "cache", AutoCacheRecover: true, Presence: true, JoinLeave: true, ForcePushJoinLeave: true,
 		AllowedDeltaTypes: []string{"fossil"}, DeltaPublish: true, AllowTagsFilter: true,
 		AllowSubscribeForClient: true, AllowPublishForSubscriber: true, AllowPresenceForAnonymous: true, AllowHistoryForClient: true,
-		AllowUserLimitedChannels: true, SubscribeProxyEnabled: true, SubscribeStreamProxyEnabled: true, PublishProxyEnabled: true,
+		AllowUserLimitedChannels: true, AllowWildcards: true, SubscribeProxyEnabled: true, SubscribeStreamProxyEnabled: true, PublishProxyEnabled: true,
 		SubRefreshProxyEnabled: true, SubscriptionType: "map_users", PublicationDataFormat: "binary",
 	}}}
 	c, err := rules(t, cfg).Resolve("all:x")
@@ -218,7 +218,7 @@ func TestOptions(t *testing.T) {
 		RecoverCache: true, AutoCacheRecover: true, Presence: true, JoinLeave: true, ForcePushJoinLeave: true,
 		DeltaFossil: true, DeltaPublish: true, AllowTagsFilter: true,
 		Subscribe: Right{Client: true}, Publish: Right{Subscriber: true}, ReadPresence: Right{Anonymous: true}, ReadHistory: Right{Client: true},
-		AllowUserLimits: true, SubscribeProxy: true, SubscribeStreamProxy: true, PublishProxy: true, SubRefreshProxy: true,
+		AllowUserLimits: true, Wildcards: true, SubscribeProxy: true, SubscribeStreamProxy: true, PublishProxy: true, SubRefreshProxy: true,
 		DataFormat: DataBinary,
 	}
 	if *c.Options != want {

@@ -1,6 +1,6 @@
 // Package channel knows what the name of a channel says and what configuration alone allows there.
 //
-//	name ── Rules.Resolve ──► Channel ── CheckName, IsPrivate, IsUserLimited, UserAllowed ──► policy, API
+//	name ── Rules.Resolve ──► Channel ── CheckName, IsPrivate, IsPattern, IsUserLimited, UserAllowed ──► policy, API
 //	                             └─────── Options: history, rights, data format ──────────► policy, API, engine
 //
 // A name is [private prefix][namespace boundary]rest, and the rest may end in a list of users:

@@ -43,6 +43,7 @@ type Options struct {
 	ReadPresence    Right
 	ReadHistory     Right
 	AllowUserLimits bool // the user boundary in a name has its meaning
+	Wildcards       bool // so have * and >, see IsPattern
 
 	SubscribeProxy       bool
 	SubscribeStreamProxy bool
@@ -157,6 +158,7 @@ func newOptions(path, namespace string, c config.ChannelOptions, defaults *confi
 		ReadPresence:    Right{c.AllowPresenceForClient, c.AllowPresenceForSubscriber, c.AllowPresenceForAnonymous},
 		ReadHistory:     Right{c.AllowHistoryForClient, c.AllowHistoryForSubscriber, c.AllowHistoryForAnonymous},
 		AllowUserLimits: c.AllowUserLimitedChannels,
+		Wildcards:       c.AllowWildcards,
 
 		SubscribeProxy:       c.SubscribeProxyEnabled,
 		SubscribeStreamProxy: c.SubscribeStreamProxyEnabled,

@@ -123,7 +123,7 @@ func (r *Rules) CheckLength(name string) *codec.Error {
 }
 
 // CheckName reports a name that its namespace does not take, as error 107: empty, too long, against channel_regex, or, where
-// there is none, with anything but printable ASCII. Resolve must have found the options.
+// there is none, with anything but printable ASCII; with wildcards where they have no meaning. Resolve must have found the options.
 func (c Channel) CheckName() *codec.Error {
 	if c.Name == "" {
 		return codec.ErrorBadRequest
@@ -131,6 +131,13 @@ func (c Channel) CheckName() *codec.Error {
 	if err := c.rules.CheckLength(c.Name); err != nil {
 		return err
 	}
+	if err := c.checkCharacters(); err != nil {
+		return err
+	}
+	return c.checkPattern()
+}
+
+func (c Channel) checkCharacters() *codec.Error {
 	if re := c.Options.nameRegex; re != nil {
 		// Bytes that are not UTF-8 would match as U+FFFD and then break the JSON of every subscriber.
 		if !utf8.ValidString(c.Name) || !re.MatchString(c.rest) {

@@ -53,6 +53,7 @@ type ChannelOptions struct {
 	AllowHistoryForSubscriber         bool              `json:"allow_history_for_subscriber" desc:"subscribers may read history"`
 	AllowHistoryForClient             bool              `json:"allow_history_for_client" desc:"any client may"`
 	AllowUserLimitedChannels          bool              `json:"allow_user_limited_channels" desc:"honour # lists"`
+	AllowWildcards                    bool              `json:"allow_wildcards" desc:"clients may subscribe to patterns: in names of tokens between dots, * is any one token and > at the end the rest"`
 	ChannelRegex                      string            `json:"channel_regex" desc:"pattern for the part after the namespace"`
 	PublicationDataFormat             string            `json:"publication_data_format" enum:"|json|json_object|binary" desc:"overrides channel.publication_data_format"`
 	SubscribeProxyEnabled             bool              `json:"subscribe_proxy_enabled" desc:"ask the backend on subscribe"`

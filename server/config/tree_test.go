@@ -22,6 +22,9 @@ var ourOwn = map[string]bool{
 	"client.connection_limit_per_ip":        true,
 	"channel.without_namespace.slow_policy": true,
 	"channel.namespaces[].slow_policy":      true,
+
+	"channel.without_namespace.allow_wildcards": true,
+	"channel.namespaces[].allow_wildcards":      true,
 }
 
 func TestOptionsOfReference(t *testing.T) {

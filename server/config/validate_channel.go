@@ -43,6 +43,7 @@ func (p *checker) channel(path string, o *ChannelOptions) {
 	p.regex(path+".channel_regex", o.ChannelRegex)
 	p.channelProxies(path, o)
 	p.mapOptions(path, o)
+	p.wildcards(path, o)
 	if o.SharedPoll.PublishEnabled && o.SharedPoll.Mode != "versioned" {
 		p.fail(path+".shared_poll.publish_enabled", "true", "needs shared_poll.mode versioned", "set the mode, or turn publishing off")
 	}
@@ -96,6 +97,24 @@ func (p *checker) slowPolicy(path string, o *ChannelOptions) {
 				"remove the one or the other")
 			return
 		}
+	}
+}
+
+// wildcards checks what a pattern must not reach, and who can deliver it.
+func (p *checker) wildcards(path string, o *ChannelOptions) {
+	if !o.AllowWildcards {
+		return
+	}
+	if o.AllowUserLimitedChannels {
+		p.fail(path+".allow_wildcards", "true", "is set together with allow_user_limited_channels, so a pattern would reach the channels of other users",
+			"keep one of them")
+	}
+	if o.SlowPolicy == "latest" {
+		p.fail(path+".allow_wildcards", "true", "is set together with slow_policy latest, which would keep one publication of all channels that a pattern reaches",
+			"use drop_oldest or disconnect")
+	}
+	if c := p.cfg; c.Engine.Type != "memory" || c.Broker.Enabled && c.Broker.Type != "memory" {
+		p.fail(path+".allow_wildcards", "true", "needs the memory engine", "remove it")
 	}
 }
 

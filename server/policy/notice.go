@@ -48,6 +48,7 @@ const (
 	noticeSubscribeAnonymous
 	noticeFilter
 	noticeFilterInvalid
+	noticePattern
 	noticeData
 	noticePublish
 	noticePublishAnonymous
@@ -89,6 +90,7 @@ var noticeTexts = [noticeKinds]struct{ what, remedy string }{
 		"set allow_subscribe_for_anonymous in the namespace, or give clients a connection token with a user"},
 	noticeFilterInvalid: {"a subscription with a malformed tags filter was refused", "see the reason"},
 	noticeFilter:        {"a subscription with a tags filter was refused", "set allow_tags_filter in the namespace"},
+	noticePattern:       {"a client's publication to a name with wildcards was refused", "publish into a channel; where allow_wildcards is set, * and > are for subscriptions"},
 	noticeData:          {"a client's publication was refused because of its data", "check it against publication_data_format; without one it may not be empty"},
 	noticePublish:       {"a client's publication without permission was refused", "set allow_publish_for_client or allow_publish_for_subscriber in the namespace, or publish through the API"},
 	noticePublishAnonymous: {"a publication of a client without a user was refused",

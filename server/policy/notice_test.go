@@ -56,6 +56,7 @@ func TestNotices(t *testing.T) {
 			[]string{"another channel, user or client", `channel \"open:y\"`, `user \"7\"`}},
 		{"expired subscription", subscribe(user, codec.SubscribeRequest{Channel: "open:x", Token: sign(jwt.MapClaims{"channel": "open:x", "sub": "42", "expire_at": 1})}),
 			[]string{"expire_at"}},
+		{"pattern", publish(user, "wild:news.*", "{}"), []string{"wildcards", "allow_wildcards"}},
 		{"data", publish(user, "json:x", "[]"), []string{"publication_data_format=json_object"}},
 		{"publish", publish(user, "shut:x", "{}"), []string{"allow_publish_for_client", "namespace=shut"}},
 		{"publish, anonymous", publish(anon, "open:x", "{}"), []string{"allow_publish_for_anonymous"}},

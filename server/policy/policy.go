@@ -184,6 +184,10 @@ func (p *Policy) Publish(c Client, name string, subscribed bool, data []byte) (e
 		return engine.PublishOptions{}, err
 	}
 	o := ch.Options
+	if ch.IsPattern() {
+		p.notices.noteClient(noticePattern, &c, ch, "")
+		return engine.PublishOptions{}, codec.ErrorBadRequest
+	}
 	if o.CheckData(data) != nil {
 		p.notices.noteClient(noticeData, &c, ch, "")
 		return engine.PublishOptions{}, codec.ErrorBadRequest

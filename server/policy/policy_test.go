@@ -40,6 +40,8 @@ func testConfig() *config.Config {
 			AllowPublishForClient: true, AllowPublishForAnonymous: true}},
 		{Name: "subs", ChannelOptions: config.ChannelOptions{AllowSubscribeForClient: true, AllowPublishForSubscriber: true}},
 		{Name: "shut"},
+		{Name: "wild", ChannelOptions: config.ChannelOptions{AllowWildcards: true, AllowSubscribeForClient: true, AllowPublishForClient: true,
+			HistorySize: 10, HistoryTTL: day, ForceRecovery: true, AllowedDeltaTypes: []string{"fossil"}, DeltaPublish: true, JoinLeave: true}},
 		{Name: "user", ChannelOptions: config.ChannelOptions{AllowUserLimitedChannels: true, AllowSubscribeForClient: true,
 			AllowSubscribeForAnonymous: true}},
 		{Name: "userproxy", ChannelOptions: config.ChannelOptions{AllowUserLimitedChannels: true, SubscribeProxyEnabled: true}},

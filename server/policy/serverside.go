@@ -85,7 +85,7 @@ func (p *Policy) ServerSubscription(c Client, name string, o auth.SubscribeOptio
 	if wanted != nil { // what else the client asks for is the server's to say
 		asks.Recover, asks.Offset, asks.Epoch, asks.Flag, asks.Delta = wanted.Recover, wanted.Offset, wanted.Epoch, wanted.Flag, wanted.Delta
 	}
-	s := p.grant(&c, ch.Options, &asks, &auth.SubscribeClaims{Info: o.Info, Data: o.Data, Override: o.Override})
+	s := p.grant(&c, ch, &asks, &auth.SubscribeClaims{Info: o.Info, Data: o.Data, Override: o.Override})
 	if ch.Options.AutoCacheRecover && s.Recoverable {
 		s.From.Recover = true
 	}

@@ -26,6 +26,9 @@ type Subscription struct {
 	// Filter chooses publications; nil takes all. A chain of patches would break, so with Delta it has no effect.
 	Filter *filter.Filter
 
+	// Wildcard says that the channel's name is a pattern. There is neither position nor recovery nor delta then.
+	Wildcard bool
+
 	Presence      bool // enter the client into presence
 	JoinLeave     bool // publish its join and leave
 	PushJoinLeave bool // send it the joins and leaves of others
@@ -113,7 +116,7 @@ func (p *Policy) Subscribe(c Client, req *codec.SubscribeRequest, now time.Time)
 		p.notices.noteClient(noticeSubscriptionExpired, &c, ch, "")
 		return Subscription{}, codec.ErrorExpired
 	}
-	s := p.grant(&c, ch.Options, req, &claims)
+	s := p.grant(&c, ch, req, &claims)
 	s.Filter = chosen
 	return s, nil
 }
@@ -192,8 +195,8 @@ func (p *Policy) subscribeRight(c *Client, ch channel.Channel) error {
 
 // grant puts together what an allowed client gets: the namespace's options, replaced by those of its token, and then what it
 // asks for and may have.
-func (p *Policy) grant(c *Client, o *channel.Options, req *codec.SubscribeRequest, claims *auth.SubscribeClaims) Subscription {
-	t := &claims.Override
+func (p *Policy) grant(c *Client, ch channel.Channel, req *codec.SubscribeRequest, claims *auth.SubscribeClaims) Subscription {
+	o, t := ch.Options, &claims.Override
 	s := Subscription{
 		Options:       o,
 		From:          place(req),
@@ -219,6 +222,9 @@ func (p *Policy) grant(c *Client, o *channel.Options, req *codec.SubscribeReques
 	}
 	if req.JoinLeave && o.JoinLeave && presence {
 		s.PushJoinLeave = true
+	}
+	if s.Wildcard = ch.IsPattern(); s.Wildcard {
+		s.Positioned, s.Recoverable, s.Delta = false, false, false
 	}
 	if !s.Recoverable {
 		s.From = Place{}

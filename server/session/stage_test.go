@@ -90,6 +90,7 @@ func (st *stage) start(options string) {
 	if st.rules, err = channel.NewRules(cfg); err != nil {
 		st.t.Fatal(err)
 	}
+	table.SetScope(st.rules.Scope)
 	connection, subscription, err := auth.NewVerifiers(cfg)
 	if err != nil {
 		st.t.Fatal(err)

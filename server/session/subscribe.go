@@ -42,6 +42,7 @@ func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID
 func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, result *codec.SubscribeResult) (*hub.Subscription, error) {
 	sub := s.listen(name, hub.Options{
 		JoinLeave: permit.PushJoinLeave, Positioned: permit.Positioned, Delta: permit.Delta, Filter: permit.Filter,
+		Wildcard: permit.Wildcard,
 	})
 	sub.Own = own
 	if len(permit.Info) > 0 {
