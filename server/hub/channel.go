@@ -206,11 +206,18 @@ func (c *Channel) add(s *Subscription) {
 
 func (m *members) add(s *Subscription) {
 	s.index = uint32(len(m.all))
+	if n := len(m.all); n == cap(m.all) && n >= tightMin {
+		m.all = append(make([]*Subscription, 0, n+max(2, n/4)), m.all...)
+	}
 	m.all = append(m.all, s)
 	if m.special != nil {
 		m.special.grow(len(m.all))
 	}
 }
+
+// tightMin is the length from which a list grows by a quarter at a time. There are as many lists as channels, and what they have to
+// spare would be half of what they are.
+const tightMin = 8
 
 // remove takes s out. While a walk is open its place stays as a tombstone: a swap would make the walk skip or repeat a member.
 func (c *Channel) remove(s *Subscription) {
