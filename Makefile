@@ -3,6 +3,7 @@ GO ?= go
 BINARY := bin/stentor
 VERSION := $(shell git describe --tags --always 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
+CROWDRUNS ?= 5000
 
 .PHONY: build run check test bench fuzz generate clean
 
@@ -21,8 +22,8 @@ test: ## everything that a change has to pass; installs what it needs
 bench: ## the benchmarks of all packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-fuzz: ## every fuzz target for FUZZTIME
-	./scripts/fuzz.sh $(FUZZTIME)
+fuzz: ## every fuzz target for FUZZTIME, then the crowd CROWDRUNS times
+	./scripts/fuzz.sh $(FUZZTIME) $(CROWDRUNS)
 
 generate: ## generated code, from codec/wire/*.proto
 	./scripts/generate.sh

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"stentor/codec"
 )
@@ -73,8 +74,14 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// play runs the inputs of a conversation, with clients of form f, and returns it with the answers that came.
-func play(t *testing.T, script string, f codec.Form) string {
+// play runs the inputs of a conversation, with clients of form f, and returns it with the answers that came. The clock of the
+// bubble stands still, so that turns of the loop do not end early on a busy machine.
+func play(t *testing.T, script string, f codec.Form) (played string) {
+	synctest.Test(t, func(t *testing.T) { played = playIn(t, script, f) })
+	return played
+}
+
+func playIn(t *testing.T, script string, f codec.Form) string {
 	st := newStage(t)
 	st.form = f
 	var out strings.Builder

@@ -194,19 +194,12 @@ func (p *pipe) receive() {
 		p.lane.loop.SetNow(p.crowd.now)
 		p.session.Receive(m.bytes)
 		if fresh && p.session.state == connected {
-			p.settlePing()
+			p.crowd.drawFirstPing(p.session, p.crowd.rnd)
 		}
 		for i := range m.bytes {
 			m.bytes[i] = 0xff // as a read buffer is used again
 		}
 	}
-}
-
-// settlePing puts the first ping where the seed wants it.
-func (p *pipe) settlePing() {
-	every := int64(p.crowd.node.Settings.PingInterval)
-	p.session.beat = p.crowd.now.After(time.Duration(every/2 + p.crowd.rnd.Int64N(every/2)))
-	p.session.arm()
 }
 
 // Send takes a frame for the client, who will read it later, or never if the network has been cut.

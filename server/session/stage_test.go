@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -342,6 +343,13 @@ func (st *stage) stable(line string) string {
 	})
 	line = volatileClient.ReplaceAllStringFunc(line, name("client-"))
 	return volatileEpoch.ReplaceAllStringFunc(line, name("epoch-"))
+}
+
+// drawFirstPing puts a session's first ping where rnd wants it, so that a seed brings the same run again.
+func (st *stage) drawFirstPing(s *Session, rnd *rand.Rand) {
+	every := st.node.Settings.PingInterval
+	s.beat = st.now.After(every/2 + time.Duration(rnd.Int64N(int64(every/2))))
+	s.arm()
 }
 
 // actor is one client: a pipe that remembers what it was given.
