@@ -57,7 +57,7 @@ func TestSpecification(t *testing.T) {
 }
 
 // specName is a conversation, or a test with its folder if that is another one.
-var specName = regexp.MustCompile("`([a-z0-9]+\\.txt|(?:[a-z/]+\\.)?Test[A-Za-z]+)`")
+var specName = regexp.MustCompile("`([a-z0-9_]+\\.txt|(?:[a-z/]+\\.)?Test[A-Za-z]+)`")
 
 // follows reports that a row has the number after last, or the same number and the letter after last's.
 func follows(last, row string) bool {
