@@ -5,8 +5,8 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Channel is what one loop knows of a channel. Only that loop touches it, except for marks,
-// joining and next.
+// Channel is what one loop knows of a channel. Only that loop touches it, except for marks, joining and
+// next.
 type Channel struct {
 	record *record
 
@@ -31,6 +31,7 @@ type marks uint8
 const (
 	listening     marks = 1 << iota // there are some
 	withPositions                   // some are positioned, or were
+	withJoiners                     // some want joins and leaves
 )
 
 // members is a dense list; nil entries are tombstones of members who left while a walk was open.
@@ -50,7 +51,7 @@ type marker struct {
 	table  *Table
 	handle loop.Handle
 	order  any
-	check  *check
+	check  *checking
 }
 
 // Name is the channel's name, one string for the whole node.
@@ -131,11 +132,12 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 			c.wait(l, w.table, item{event: w})
 		}
 	case *check:
+		task := &checking{check: w, channel: c}
 		if c.pending == nil {
-			l.Ready(w)
+			l.Ready(task)
 			return
 		}
-		c.wait(l, c.pending.table, item{marker: &marker{check: w}})
+		c.wait(l, c.pending.table, item{marker: &marker{check: task}})
 	case *marker:
 		if c.pending == nil {
 			w.reached(l)

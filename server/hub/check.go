@@ -32,7 +32,7 @@ func (t *Table) Check(channel string, top codec.StreamPosition) {
 	t.Wake(t.postChecks(channel, top))
 }
 
-func (t *Table) postChecks(channel string, top codec.StreamPosition) (wake engine.Wake) {
+func (t *Table) postChecks(channel string, top codec.StreamPosition) engine.Wake {
 	st := t.stripe(channel)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -40,25 +40,22 @@ func (t *Table) postChecks(channel string, top codec.StreamPosition) (wake engin
 	if r == nil {
 		return 0
 	}
-	for c := &r.home; c != nil; c = c.next {
-		if c.marks&withPositions != 0 && t.loops[c.loop].Post(c, &check{channel: c, offset: top.Offset, epoch: t.epoch(top.Epoch)}, 0) {
-			wake |= 1 << c.loop
-		}
-	}
-	return wake
+	return t.post(r, withPositions, &check{offset: top.Offset, epoch: t.epoch(top.Epoch)}, 0)
 }
 
-// check is a look at the members of a channel, a task of its loop. Members may come and go between its turns: whoever comes has
+// check is the position that members must have reached.
+type check struct{ offset, epoch uint64 }
+
+// checking is a check of the members of one loop, a task of that loop. Members may come and go between its turns: whoever comes has
 // read the broker's position, and one that a swap has moved past is looked at the next time.
-type check struct {
+type checking struct {
+	*check
 	channel *Channel
-	offset  uint64
-	epoch   uint64
 	at      int
 }
 
 // Turn looks at members until the budget ends.
-func (k *check) Turn(b *loop.Budget) (more bool) {
+func (k *checking) Turn(b *loop.Budget) (more bool) {
 	c := k.channel
 	for ; k.at < c.places(); k.at++ {
 		if s := c.member(k.at); s != nil && s.flags&positioned != 0 && k.missed(s) {
@@ -72,7 +69,7 @@ func (k *check) Turn(b *loop.Budget) (more bool) {
 	return false
 }
 
-func (k *check) missed(s *Subscription) bool {
+func (k *checking) missed(s *Subscription) bool {
 	return s.era != k.channel.era || k.epoch != k.channel.epoch || s.offset < k.offset
 }
 

@@ -114,6 +114,7 @@ func (t *Table) listen(id int, name string, o Options) *Channel {
 	}
 	if o.JoinLeave {
 		c.joining++
+		c.marks |= withJoiners
 	}
 	return c
 }
@@ -137,11 +138,13 @@ func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	r.subscribers--
+	if joinLeave {
+		if c.joining--; c.joining == 0 {
+			c.marks &^= withJoiners
+		}
+	}
 	if deaf {
 		c.marks = 0
-	}
-	if joinLeave {
-		c.joining--
 	}
 	if r.subscribers > 0 {
 		return
@@ -196,10 +199,13 @@ func (t *Table) deliver(channel string, p, prev *codec.Publication, epoch uint64
 	if policy := t.slow.Load(); policy != nil {
 		e.slow = (*policy)(r.name)
 	}
-	cost := e.cost()
-	var wake engine.Wake
+	return t.post(r, listening, e, e.cost())
+}
+
+// post leaves what, which weighs so many bytes, with the loops where r has one of the marks. The stripe of r is locked.
+func (t *Table) post(r *record, where marks, what any, bytes int) (wake engine.Wake) {
 	for c := &r.home; c != nil; c = c.next {
-		if c.marks&listening != 0 && t.loops[c.loop].Post(c, e, cost) {
+		if c.marks&where != 0 && t.loops[c.loop].Post(c, what, bytes) {
 			wake |= 1 << c.loop
 		}
 	}
@@ -226,14 +232,7 @@ func (t *Table) tell(channel string, kind codec.Kind, info *codec.ClientInfo) en
 		return 0
 	}
 	e := &event{table: t, channel: r.name, kind: kind, info: info}
-	cost := e.cost()
-	var wake engine.Wake
-	for c := &r.home; c != nil; c = c.next {
-		if c.joining > 0 && t.loops[c.loop].Post(c, e, cost) {
-			wake |= 1 << c.loop
-		}
-	}
-	return wake
+	return t.post(r, withJoiners, e, e.cost())
 }
 
 // SetSlow replaces the policies for what is published from now on; nil is codec.SlowDisconnect for all. Any goroutine may call it.
