@@ -10,6 +10,8 @@ import (
 
 	"stentor/reactor/loop"
 	"stentor/server/api"
+	"stentor/server/channel"
+	"stentor/server/config"
 	"stentor/server/metrics"
 )
 
@@ -67,6 +69,15 @@ func (s *Server) Info() []api.NodeInfo {
 func (s *Server) watch() {
 	s.metrics.WatchNode(s.gauges)
 	s.metrics.WatchReactor(s.reactorGauges)
+}
+
+// label has the metrics tell the namespaces of rules apart, if that is wanted.
+func (s *Server) label(cfg *config.Config, rules *channel.Rules) {
+	if !cfg.Prometheus.Enabled || !cfg.Prometheus.ChannelNamespaces {
+		return
+	}
+	s.metrics.TellApart(rules.Namespace, rules.Namespaces())
+	rules.SetLabels(func(namespace string) uint16 { return uint16(s.metrics.Namespace(namespace)) })
 }
 
 func (s *Server) gauges() metrics.NodeGauges {

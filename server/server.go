@@ -80,6 +80,7 @@ func New(o Options) (*Server, error) {
 	table := hub.NewTable(r.Loops())
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
+	table.Watch(s.metrics)
 	if s.engines, err = o.OpenEngine(table); err != nil {
 		return nil, err
 	}
@@ -173,6 +174,7 @@ func (s *Server) judge(cfg *config.Config) (*policy.Policy, *auth.Origins, error
 	if err != nil {
 		return nil, nil, err
 	}
+	s.label(cfg, rules)
 	s.rules.Store(rules)
 	s.node.Table.SetScope(rules.Scope)
 	if rules.AnyDrop() {

@@ -66,8 +66,9 @@ func (a *API) publish(ctx context.Context, m int, ch channel.Channel, msg *Messa
 	if err != nil {
 		return a.failure("publish", ch.Name, err)
 	}
-	a.cfg.Metrics.Suppressed(got.Suppressed)
-	a.cfg.Metrics.MessageSent(-1, metrics.MessagePublication)
+	namespace := metrics.Namespace(ch.Options.Label)
+	a.cfg.Metrics.Suppressed(namespace, got.Suppressed)
+	a.cfg.Metrics.MessageSent(-1, namespace, metrics.MessagePublication)
 	res.Offset, res.Epoch = got.Offset, got.Epoch
 	return nil
 }

@@ -16,7 +16,9 @@ import (
 type Options struct {
 	// Namespace is the name of the namespace; empty for channels without one.
 	Namespace string
-	Type      Type
+	// Label is the number of the namespace in metrics; 0 while they do not tell namespaces apart.
+	Label uint16
+	Type  Type
 
 	HistorySize int
 	HistoryTTL  time.Duration

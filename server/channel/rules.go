@@ -3,6 +3,8 @@ package channel
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -73,16 +75,39 @@ type Channel struct {
 	rules *Rules
 }
 
+// SetLabels asks number for the label of each namespace. It comes before anybody else has the rules.
+func (r *Rules) SetLabels(number func(namespace string) uint16) {
+	for name, o := range r.namespaces {
+		o.Label = number(name)
+	}
+}
+
+// Namespaces are the configured ones, in order.
+func (r *Rules) Namespaces() []string { return slices.Sorted(maps.Keys(r.namespaces)) }
+
+// Namespace is the text before the first namespace boundary of a channel's name, configured or not.
+func (r *Rules) Namespace(name string) string {
+	namespace, _ := r.cut(name)
+	return namespace
+}
+
+// cut takes a name apart. One without a boundary keeps its private prefix in rest: the reference's regular expressions see it.
+func (r *Rules) cut(name string) (namespace, rest string) {
+	if r.namespaceBoundary == "" {
+		return "", name
+	}
+	namespace, rest, ok := strings.Cut(strings.TrimPrefix(name, r.privatePrefix), r.namespaceBoundary)
+	if !ok {
+		return "", name
+	}
+	return namespace, rest
+}
+
 // Resolve finds the options that hold for a channel name. Error 102 says that its namespace is not configured; Name and
 // Namespace are set then too. The name itself is not checked: see CheckName. The result aliases name.
 func (r *Rules) Resolve(name string) (Channel, *codec.Error) {
-	c := Channel{Name: name, rest: name, rules: r}
-	if r.namespaceBoundary != "" {
-		// A channel without a boundary keeps its private prefix in rest: the reference's regular expressions see it.
-		if ns, rest, ok := strings.Cut(strings.TrimPrefix(name, r.privatePrefix), r.namespaceBoundary); ok {
-			c.Namespace, c.rest = ns, rest
-		}
-	}
+	c := Channel{Name: name, rules: r}
+	c.Namespace, c.rest = r.cut(name)
 	if c.Namespace == "" {
 		c.Options = r.without
 		return c, nil

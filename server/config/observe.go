@@ -19,6 +19,7 @@ type Prometheus struct {
 	InstrumentHTTPHandlers         bool   `json:"instrument_http_handlers" desc:"count HTTP requests per path"`
 	RecoveredPublicationsHistogram bool   `json:"recovered_publications_histogram" desc:"histogram of recovered counts"`
 	NativeHistograms               bool   `json:"native_histograms" desc:"native histograms"`
+	ChannelNamespaces              bool   `json:"channel_namespaces" desc:"tell up to 1000 configured namespaces apart in the label channel_namespace"`
 }
 
 // Health is the health endpoint.

@@ -80,6 +80,7 @@ func TestOptionsOfReference(t *testing.T) {
 var additions = []string{
 	"client.command_rate_burst",
 	"client.command_rate_limit",
+	"prometheus.channel_namespaces",
 }
 
 func TestDefaultIsValid(t *testing.T) {

@@ -25,6 +25,7 @@ type Table struct {
 	slow    atomic.Pointer[SlowPolicy]
 	lag     maxLag
 	wild    wildcards
+	life    Life // nil without one
 }
 
 // SlowPolicy tells what may become of the publications of a channel at clients that do not take what they are owed. It is called
@@ -105,6 +106,7 @@ func (t *Table) listen(id int, name string, o Options) *Channel {
 		r = &record{name: strings.Clone(name), number: t.records.Add(1)} // the name may alias a read buffer
 		r.home = Channel{record: r, loop: uint8(id)}
 		st.channels[r.name] = r
+		t.occupied(id, r.name)
 	}
 	r.subscribers++
 	c := r.channel(id)
@@ -150,6 +152,7 @@ func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 		return
 	}
 	delete(st.channels, r.name)
+	t.vacated(int(c.loop), r.name)
 	if len(st.channels) == 0 {
 		st.channels = nil // a map never gives memory back by itself
 	}

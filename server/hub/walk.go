@@ -133,6 +133,7 @@ func (p *pending) walk(b *loop.Budget) bool {
 		}
 	}
 	p.local().stats.add(handed*p.batch.publications, p.dropped)
+	p.table.filteredOut(p.channel, p.dropped)
 	p.dropped = 0
 	return p.at >= p.end
 }

@@ -15,7 +15,7 @@ type apiMethod struct {
 	name   string
 	took   histogram
 	errors []atomic.Uint64
-	window window // guarded by Metrics.scrape
+	window window[counts] // guarded by Metrics.scrape
 }
 
 // API makes the counters of a protocol whose methods have these names. Callers count by index into methods.
@@ -56,7 +56,7 @@ func (m *Metrics) writeAPIs(p *page) {
 	each(func(a *API, i int, method *apiMethod) {
 		var c counts
 		c.add(&method.took)
-		p.summary("centrifugo_api_command_duration_seconds", a.labels(i), &c, method.window.recent(&c, now))
+		p.summary("centrifugo_api_command_duration_seconds", a.labels(i), &c, c.since(method.window.before(&c, now)))
 	})
 	each(func(a *API, i int, method *apiMethod) {
 		var c counts

@@ -7,8 +7,11 @@ import (
 )
 
 // Class is a kind of client: those that share transport, name and version. A session keeps it, to be counted out as what it was
-// counted in.
+// counted in. Its lower byte is an index among the classes, the upper one the number of the client's name.
 type Class uint16
+
+func (c Class) index() int { return int(c) % ClassesMax }
+func (c Class) name() int  { return int(c) / ClassesMax }
 
 // Limits of the table of classes.
 const (
@@ -18,8 +21,18 @@ const (
 	VersionBytesMax = 20
 )
 
+// clientNames are the values of the label client_name: the SDKs that are known, and what the others are called.
+var clientNames = [...]string{"csharp", "dart", "go", "java", "js", "python", "swift", unregistered, unnamed}
+
+const (
+	unregistered = "unregistered"
+	unnamed      = "unnamed"
+
+	numClientNames = len(clientNames)
+)
+
 // registeredNames are the SDKs whose name and version become labels.
-var registeredNames = []string{"csharp", "dart", "go", "java", "js", "python", "swift"}
+var registeredNames = clientNames[:numClientNames-2]
 
 // Client says what a class tells apart.
 type Client struct {
@@ -35,15 +48,15 @@ func (c Client) label() Client {
 	}
 	switch {
 	case c.Name == "":
-		c.Name = "unnamed"
+		c.Name = unnamed
 	case !slices.Contains(registeredNames, c.Name):
-		c.Name = "unregistered"
+		c.Name = unregistered
 	}
 	switch {
 	case c.Version == "":
 		c.Version = "unversioned"
-	case c.Name == "unnamed" || c.Name == "unregistered" || !isVersion(c.Version):
-		c.Version = "unregistered"
+	case c.Name == unnamed || c.Name == unregistered || !isVersion(c.Version):
+		c.Version = unregistered
 	}
 	return c
 }
@@ -84,13 +97,13 @@ func (t *classes) of(c Client) Class {
 		return n
 	}
 	if len(t.known) >= ClassesMax-int(numTransports) { // the rest is kept for what comes now
-		c = Client{Transport: c.Transport, Name: "unregistered", Version: "unregistered"}
+		c = Client{Transport: c.Transport, Name: unregistered, Version: unregistered}
 		if n, ok = t.number[c]; ok {
 			return n
 		}
 	}
 	c.Name, c.Version = strings.Clone(c.Name), strings.Clone(c.Version)
-	n = Class(len(t.known))
+	n = Class(len(t.known) + ClassesMax*slices.Index(clientNames[:], c.Name))
 	t.number[c] = n
 	t.known = append(t.known, c)
 	return n

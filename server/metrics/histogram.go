@@ -96,23 +96,23 @@ func (c *counts) quantile(q float64) float64 {
 	return math.NaN()
 }
 
-// window remembers what a histogram held some minutes ago, so that quantiles tell of now. A scrape turns it; it needs no clock
+// window remembers what was counted some minutes ago, so that quantiles tell of now. A scrape turns it; it needs no clock
 // of its own. Its user sees to it that one scrape at a time does.
-type window struct {
-	older, newer counts
+type window[T any] struct {
+	older, newer T
 	turned       time.Time
 }
 
 // windowHalf is the age at which newer becomes older: quantiles cover one to two halves.
 const windowHalf = 5 * time.Minute
 
-// recent is what came within the window that ends now.
-func (w *window) recent(c *counts, now time.Time) *counts {
+// before is what was counted when the window began that ends now with c.
+func (w *window[T]) before(c *T, now time.Time) *T {
 	switch age := now.Sub(w.turned); {
 	case w.turned.IsZero():
 		w.turned = now // all that came so far is recent
 	case age >= windowHalf:
 		w.older, w.newer, w.turned = w.newer, *c, now
 	}
-	return c.since(&w.older)
+	return &w.older
 }

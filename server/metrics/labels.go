@@ -144,10 +144,11 @@ func (c *codes) label(i int) string {
 }
 
 // The tables that count by code (spec: client-protocol, section 12), with room for codes to come. Close frames also have the codes
-// of WebSocket itself.
+// of WebSocket itself; and whatever ends a client, those of errors, too, and 0 for none.
 var (
 	errorCodes       = codes{ranges: []codeRange{{100, 119}}, other: "custom"}
 	disconnectCodes  = codes{ranges: []codeRange{{3000, 3019}, {3500, 3519}}, other: "custom"}
 	closeCodes       = codes{ranges: []codeRange{{1000, 1015}, {3000, 3019}, {3500, 3519}}, other: "custom"}
+	endCodes         = codes{ranges: []codeRange{{0, 0}, {100, 119}, {1000, 1015}, {3000, 3019}, {3500, 3519}}, other: "custom"}
 	unsubscribeCodes = codes{ranges: []codeRange{{0, 1}, {2000, 2009}, {2500, 2509}}, other: "custom"}
 )

@@ -3,15 +3,11 @@ package metrics
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	vm "github.com/VictoriaMetrics/metrics"
-
-	"stentor/codec"
-	"stentor/engine"
 )
 
 // Config is what a server's metrics are made of.
@@ -34,21 +30,24 @@ type Metrics struct {
 	locals  []local // one per loop, and one for all others
 	classes classes
 
-	userLimit    *vm.Counter
-	overloaded   *vm.Counter
-	suppressed   map[engine.SuppressReason]*vm.Counter
-	replyErrors  [numMethods][]atomic.Uint64
-	disconnects  []atomic.Uint64
-	unsubscribes []atomic.Uint64
-	closes       [numTransports][]atomic.Uint64
+	growing    sync.Mutex                              // held while namespaces come
+	split      func(channel string) (namespace string) // nil while namespaces are not told apart
+	namespaces atomic.Pointer[namespaces]
+	outcomes   atomic.Pointer[[]*outcomes] // by namespace
+
+	userLimit   *vm.Counter
+	overloaded  *vm.Counter
+	disconnects []atomic.Uint64
+	ends        []atomic.Uint64
+	closes      [numTransports][]atomic.Uint64
 
 	node    atomic.Pointer[func() NodeGauges]
 	reactor atomic.Pointer[func() ReactorGauges]
 
-	scrape   sync.Mutex // held while a scrape reads; guards what follows
-	windows  [numMethods]window
-	apis     []*API
-	requests requests
+	scrape    sync.Mutex // held while a scrape reads; guards what follows
+	apis      []*API
+	requests  requests
+	collector collector
 }
 
 // New makes the metrics of a server.
@@ -63,26 +62,20 @@ func New(cfg Config) *Metrics {
 	vm.ExposeMetadata(true)
 
 	m := &Metrics{
-		set:          cfg.Set,
-		now:          cfg.Now,
-		locals:       make([]local, cfg.Loops+1),
-		classes:      classes{number: make(map[Client]Class)},
-		disconnects:  make([]atomic.Uint64, disconnectCodes.size()),
-		unsubscribes: make([]atomic.Uint64, unsubscribeCodes.size()),
+		set:         cfg.Set,
+		now:         cfg.Now,
+		locals:      make([]local, cfg.Loops+1),
+		classes:     classes{number: make(map[Client]Class)},
+		disconnects: make([]atomic.Uint64, disconnectCodes.size()),
+		ends:        make([]atomic.Uint64, endCodes.size()),
 	}
-	for i := range m.replyErrors {
-		m.replyErrors[i] = make([]atomic.Uint64, errorCodes.size())
-	}
+	m.namespaces.Store(oneNamespace())
+	m.outcomes.Store(&[]*outcomes{newOutcomes()})
 	for i := range m.closes {
 		m.closes[i] = make([]atomic.Uint64, closeCodes.size())
 	}
 	m.userLimit = m.set.NewCounter("centrifugo_node_client_connection_limit")
 	m.overloaded = m.set.NewCounter("stentor_publications_refused_total")
-	m.suppressed = make(map[engine.SuppressReason]*vm.Counter)
-	for _, reason := range []engine.SuppressReason{engine.SuppressIdempotency, engine.SuppressVersion} {
-		m.suppressed[reason] = m.set.NewCounter(`centrifugo_broker_publish_suppressed_count{channel_namespace="",reason=` +
-			strconv.Quote(string(reason)) + `}`)
-	}
 	m.set.NewGauge("centrifugo_node_build{version="+quoteLabel(cfg.Version)+"}", func() float64 { return 1 })
 	m.set.RegisterMetricsWriter(m.write)
 	return m
@@ -94,23 +87,8 @@ func (m *Metrics) UserLimit() { m.userLimit.Inc() }
 // Overloaded counts a publication that was refused because too many wait for delivery.
 func (m *Metrics) Overloaded() { m.overloaded.Inc() }
 
-// Suppressed counts a publication that was not delivered; an empty reason counts nothing.
-func (m *Metrics) Suppressed(reason engine.SuppressReason) {
-	if c := m.suppressed[reason]; c != nil {
-		c.Inc()
-	}
-}
-
-// ReplyError counts a command that was answered with an error.
-func (m *Metrics) ReplyError(method codec.Method, code uint32) {
-	m.replyErrors[min(int(method), numMethods-1)][errorCodes.index(code)].Add(1)
-}
-
 // Disconnect counts a client that the server disconnected.
 func (m *Metrics) Disconnect(code uint32) { m.disconnects[disconnectCodes.index(code)].Add(1) }
-
-// Unsubscribe counts a subscription that the server ended.
-func (m *Metrics) Unsubscribe(code uint32) { m.unsubscribes[unsubscribeCodes.index(code)].Add(1) }
 
 // Close counts a close frame, or its like, that was sent.
 func (m *Metrics) Close(t Transport, code uint32) {
@@ -123,6 +101,7 @@ func (m *Metrics) Handler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		m.Write(w)
 		vm.WriteProcessMetrics(w)
+		m.writeCollector(w)
 		writeFiles(w)
 	})
 }

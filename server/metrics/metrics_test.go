@@ -36,31 +36,35 @@ func busy() *Metrics {
 	js := m.Joined(0, Client{WebSocket, "", "js", "5.3.0"})
 	m.Joined(1, Client{WebSocket, "", "js", "5.2.0"})
 	m.Joined(1, Client{UniSSE, "h2", "my \"sdk\"\n", "1"})
-	m.Left(0, m.Joined(0, Client{Transport: SSE}))
+	m.Left(0, m.Joined(0, Client{Transport: SSE}), 3001)
 	for range 3 {
-		m.Subscribed(0, js)
+		m.Subscribed(0, 0, js)
 	}
-	m.Unsubscribed(1, js, 2)
+	m.Unsubscribed(1, 0, js)
+	m.Unsubscribed(1, 0, js)
+	m.Occupied(0, "chat:1")
+	m.Vacated(1, "chat:1")
+	m.FilteredOut(0, "chat:1", 5)
 	for loop := range 2 {
 		m.Sent(loop, WebSocket, FramePushPublication, 10, 1000)
 		m.Received(loop, WebSocket, FrameOf(codec.MethodSubscribe), 50)
-		m.Command(loop, codec.MethodSubscribe, 3*time.Microsecond)
+		m.Command(loop, 0, codec.MethodSubscribe, 3*time.Microsecond)
 	}
-	m.Command(1, codec.MethodPublish, time.Hour)
+	m.Command(1, 0, codec.MethodPublish, time.Hour)
 	m.Broadcast(0, MessagePublication, 50*time.Microsecond)
 	m.Pong(1, WebSocket, 20*time.Millisecond)
-	m.MessageSent(-1, MessagePublication)
-	m.MessageReceived(1, MessageJoin)
-	m.Recover(0, true, true)
-	m.Recover(0, false, false)
+	m.MessageSent(-1, 0, MessagePublication)
+	m.MessageReceived(1, 0, MessageJoin)
+	m.Recover(0, 0, true, true)
+	m.Recover(0, 0, false, false)
 	m.UserLimit()
-	m.Suppressed(engine.SuppressVersion)
-	m.Suppressed("")
-	m.ReplyError(codec.MethodPublish, codec.ErrorPermissionDenied.Code)
-	m.ReplyError(codec.MethodRPC, 1234)
+	m.Suppressed(0, engine.SuppressVersion)
+	m.Suppressed(0, "")
+	m.ReplyError(0, codec.MethodPublish, codec.ErrorPermissionDenied.Code)
+	m.ReplyError(0, codec.MethodRPC, 1234)
 	m.Disconnect(codec.DisconnectStale.Code)
 	m.Disconnect(4001)
-	m.Unsubscribe(codec.UnsubscribeServer.Code)
+	m.Unsubscribe(0, codec.UnsubscribeServer.Code)
 	m.Close(WebSocket, codec.DisconnectShutdown.Code)
 	m.Close(WebSocket, 1009)
 	m.Close(WebSocket, 1016)
@@ -206,10 +210,10 @@ func TestQuantile(t *testing.T) {
 // Quantiles tell of the last minutes: what was slow at the start is forgotten.
 func TestQuantilesForget(t *testing.T) {
 	m, clock := newTestMetrics(1)
-	m.Command(0, codec.MethodPublish, time.Second)
+	m.Command(0, 0, codec.MethodPublish, time.Second)
 	slow := []bool{true, true, false, false}
 	for i, want := range slow {
-		m.Command(0, codec.MethodPublish, time.Microsecond)
+		m.Command(0, 0, codec.MethodPublish, time.Microsecond)
 		var text bytes.Buffer
 		m.Write(&text)
 		line := textLine(text.String(), `centrifugo_client_command_duration_seconds{method="publish",channel_namespace="",quantile="0.999"} `)
@@ -237,8 +241,8 @@ func TestLabelsAreBounded(t *testing.T) {
 		m.Joined(0, Client{WebSocket, "", "sdk" + n, n})
 		m.Joined(0, Client{SSE, "p" + n, "js", "1." + n})
 		m.Disconnect(uint32(i))
-		m.ReplyError(codec.Method(i%256), uint32(i))
-		m.Unsubscribe(uint32(i))
+		m.ReplyError(0, codec.Method(i%256), uint32(i))
+		m.Unsubscribe(0, uint32(i))
 	}
 	var text bytes.Buffer
 	m.Write(&text)
@@ -247,10 +251,10 @@ func TestLabelsAreBounded(t *testing.T) {
 		t.Errorf("%d lines", n)
 	}
 	late := m.Joined(0, Client{UniGRPC, "", "go", "1"})
-	if late >= ClassesMax {
-		t.Errorf("class %d", late)
+	if n := len(m.classes.list()); n > ClassesMax {
+		t.Errorf("%d classes", n)
 	}
-	if c := m.classes.list()[late]; c.Transport != UniGRPC || c.Name != "unregistered" {
+	if c := m.classes.list()[late.index()]; c.Transport != UniGRPC || c.Name != "unregistered" {
 		t.Errorf("a class that came late is %+v", c)
 	}
 }
@@ -319,11 +323,11 @@ func TestConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for range 1000 {
 				c := m.Joined(loop, Client{Name: "js", Version: "1"})
-				m.Subscribed(loop, c)
+				m.Subscribed(loop, 0, c)
 				m.Sent(loop, WebSocket, FramePushPublication, 1, 10)
-				m.Command(loop, codec.MethodPublish, time.Millisecond)
-				m.Unsubscribed(loop, c, 1)
-				m.Left(loop, c)
+				m.Command(loop, 0, codec.MethodPublish, time.Millisecond)
+				m.Unsubscribed(loop, 0, c)
+				m.Left(loop, c, 0)
 			}
 		})
 	}
@@ -354,14 +358,14 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	client := Client{Name: "js", Version: "5.3.0"}
 	if n := testing.AllocsPerRun(100, func() {
 		c := m.Joined(0, client)
-		m.Subscribed(0, c)
+		m.Subscribed(0, 0, c)
 		m.Sent(0, WebSocket, FramePushPublication, 10, 1000)
 		m.Received(0, WebSocket, FrameClientPong, 2)
-		m.Command(0, codec.MethodPublish, time.Millisecond)
-		m.ReplyError(codec.MethodPublish, 103)
+		m.Command(0, 0, codec.MethodPublish, time.Millisecond)
+		m.ReplyError(0, codec.MethodPublish, 103)
 		m.Disconnect(3000)
-		m.Suppressed(engine.SuppressVersion)
-		m.Left(0, c)
+		m.Suppressed(0, engine.SuppressVersion)
+		m.Left(0, c, 1000)
 		api.Command(0, time.Millisecond)
 		api.Error(0, 107)
 	}); n != 0 {
@@ -379,7 +383,7 @@ func BenchmarkSent(b *testing.B) {
 func BenchmarkCommand(b *testing.B) {
 	m, _ := newTestMetrics(1)
 	for b.Loop() {
-		m.Command(0, codec.MethodPublish, 3*time.Microsecond)
+		m.Command(0, 0, codec.MethodPublish, 3*time.Microsecond)
 	}
 }
 

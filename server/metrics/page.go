@@ -44,6 +44,13 @@ func (p *page) counter(name, labels string, n uint64) {
 	}
 }
 
+// expected writes a counter that has counted something, or that is looked for even so.
+func (p *page) expected(always bool, name, labels string, n uint64) {
+	if always || n > 0 {
+		p.always("counter", name, labels, n)
+	}
+}
+
 // always writes a value that is worth a line even when it is 0.
 func (p *page) always(kind, name, labels string, n uint64) {
 	p.family(kind, name)
@@ -55,6 +62,9 @@ func (p *page) gauge(name, labels string, n int64) {
 	p.line(name, labels, strconv.FormatInt(n, 10))
 }
 
+// quantiles are those of every summary.
+var quantiles = [...]float64{0.5, 0.99, 0.999}
+
 // summary writes the quantiles of what was recent, and the sum of all.
 func (p *page) summary(name, labels string, all, recent *counts) {
 	total := all.total()
@@ -62,11 +72,8 @@ func (p *page) summary(name, labels string, all, recent *counts) {
 		return
 	}
 	p.family("summary", name)
-	for _, q := range []struct {
-		label string
-		q     float64
-	}{{"0.5", 0.5}, {"0.99", 0.99}, {"0.999", 0.999}} {
-		p.line(name, join(labels, `quantile="`+q.label+`"`), float(recent.quantile(q.q)))
+	for _, q := range quantiles {
+		p.line(name, join(labels, `quantile="`+float(q)+`"`), float(recent.quantile(q)))
 	}
 	p.line(name+"_sum", labels, seconds(float64(all.sum)))
 	p.line(name+"_count", labels, utoa(total))

@@ -61,6 +61,9 @@ func New(cfg *config.Config, rules *channel.Rules, connection, subscription *aut
 type Client struct {
 	User string // empty: anonymous
 	ID   [16]byte
+	// Label takes the label of the namespace that the client asks about (channel.Options), which a refusal does not tell otherwise.
+	// It may be nil.
+	Label *uint16
 }
 
 // hasID reports whether id is the client's id as the protocol prints it: a lower-case UUID.
@@ -179,7 +182,7 @@ func (p *Policy) Publish(c Client, name string, subscribed bool, data []byte) (e
 	if name == "" {
 		return engine.PublishOptions{}, badRequest
 	}
-	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
+	ch := p.resolve(&c, name)
 	if err := p.checkName(&c, ch); err != nil {
 		return engine.PublishOptions{}, err
 	}
@@ -251,7 +254,7 @@ func (p *Policy) readable(c *Client, name string, keeps func(*channel.Options) b
 	if name == "" {
 		return channel.Channel{}, badRequest
 	}
-	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
+	ch := p.resolve(c, name)
 	if err := p.checkName(c, ch); err != nil {
 		return ch, err
 	}
@@ -259,6 +262,15 @@ func (p *Policy) readable(c *Client, name string, keeps func(*channel.Options) b
 		return ch, codec.ErrorNotAvailable
 	}
 	return ch, nil
+}
+
+// resolve finds what holds for a channel, and checkName tells whether anything does.
+func (p *Policy) resolve(c *Client, name string) channel.Channel {
+	ch, unknown := p.rules.Resolve(name)
+	if unknown == nil && c.Label != nil {
+		*c.Label = ch.Options.Label
+	}
+	return ch
 }
 
 // checkName reports a channel of an unknown namespace (102) and then a bad name (107).

@@ -73,7 +73,7 @@ func (l *serverSubscriptions) add(name string, o auth.SubscribeOptions) error {
 // ServerSubscription is what a client gets of a channel that the server subscribes it to. wanted is what the client says of the
 // channel, or nil; o comes from the token or the server API. No right is asked for, but the channel has to exist.
 func (p *Policy) ServerSubscription(c Client, name string, o auth.SubscribeOptions, wanted *codec.SubscribeRequest) (Subscription, error) {
-	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
+	ch := p.resolve(&c, name)
 	if err := p.checkName(&c, ch); err != nil {
 		return Subscription{}, err
 	}

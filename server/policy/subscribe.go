@@ -56,8 +56,8 @@ const deltaFossil = "fossil"
 
 // Precheck decides rows 1 to 4 of the protocol's table of subscribe. [Policy.Subscribe] runs it too; a session that runs it
 // before its own rows 5 and 6 keeps the order of the table.
-func (p *Policy) Precheck(req *codec.SubscribeRequest) error {
-	ch, _ := p.rules.Resolve(req.Channel) // an unknown namespace is row 7
+func (p *Policy) Precheck(c Client, req *codec.SubscribeRequest) error {
+	ch := p.resolve(&c, req.Channel) // an unknown namespace is row 7
 	return p.precheck(ch, req)
 }
 
@@ -82,7 +82,7 @@ func (p *Policy) precheck(ch channel.Channel, req *codec.SubscribeRequest) error
 // Subscribe decides on a subscribe command by rows 1 to 4 and 7 to 19 of the protocol's table of subscribe. Nothing in the
 // result aliases req. An *auth.Pending means the same as in Connect.
 func (p *Policy) Subscribe(c Client, req *codec.SubscribeRequest, now time.Time) (Subscription, error) {
-	ch, _ := p.rules.Resolve(req.Channel) // checkName tells what is wrong
+	ch := p.resolve(&c, req.Channel)
 	if err := p.precheck(ch, req); err != nil {
 		return Subscription{}, err
 	}
@@ -236,7 +236,7 @@ func (p *Policy) grant(c *Client, ch channel.Channel, req *codec.SubscribeReques
 // now, in unix seconds; 0 is for ever. A token that is not for this very subscription closes the session. An *auth.Pending means
 // the same as in Connect.
 func (p *Policy) SubRefresh(c Client, name, token string, now time.Time) (expireAt int64, err error) {
-	ch, _ := p.rules.Resolve(name) // checkName tells what is wrong
+	ch := p.resolve(&c, name)
 	if err := p.checkName(&c, ch); err != nil {
 		return 0, err
 	}

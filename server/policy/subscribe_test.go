@@ -164,7 +164,7 @@ func TestPrecheck(t *testing.T) {
 		{codec.SubscribeRequest{Channel: "shut:\n", Type: 1}, nil},
 		{codec.SubscribeRequest{Channel: "open:x", Delta: "fossil"}, nil},
 	} {
-		if err := p.Precheck(&test.req); err != test.err {
+		if err := p.Precheck(user, &test.req); err != test.err {
 			t.Errorf("%+v: %v, want %v", test.req, err, test.err)
 		}
 	}

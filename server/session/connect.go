@@ -37,7 +37,7 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 	}
 	subs, err := s.enterAll(creds.Subs, &result)
 	if err != nil {
-		s.takeBack()
+		s.takeBack(err)
 		return err
 	}
 	if s.node.Settings.IncludeServerTime {

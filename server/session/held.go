@@ -36,6 +36,7 @@ type resumed struct{}
 type encoded struct {
 	id     uint32
 	method codec.Method
+	label  uint16 // of the namespace, in metrics
 	frame  []byte // HeaderRoom spare bytes and the reply
 	err    error  // a *codec.Error is the answer then
 }
@@ -111,9 +112,9 @@ func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() 
 		s.reply(to, &r)
 		return nil
 	}
-	form := s.form
+	form, label := s.form, s.worker().label
 	ok := s.offload(func() any {
-		e := encoded{id: id, method: to}
+		e := encoded{id: id, method: to, label: label}
 		r, err := work()
 		if err != nil {
 			e.err = err
@@ -132,6 +133,7 @@ func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() 
 // answer sends a reply that was encoded off the loop, unless it is more than a client may have queued.
 func (s *Session) answer(e encoded) {
 	size := len(e.frame) - codec.HeaderRoom
+	s.worker().label = e.label
 	var refusal *codec.Error
 	switch {
 	case errors.As(e.err, &refusal):

@@ -94,6 +94,8 @@ type worker struct {
 	replies int
 	id      [16]byte // room to make client ids in
 
+	label uint16 // of the namespace that the command under way is about, in metrics
+
 	malformed int       // commands since the last log line about one
 	tellAt    loop.Time // from when on there may be another line
 

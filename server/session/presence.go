@@ -8,6 +8,7 @@ import (
 	"stentor/codec"
 	"stentor/engine"
 	"stentor/server/hub"
+	"stentor/server/metrics"
 	"stentor/server/policy"
 )
 
@@ -43,7 +44,9 @@ func (s *Session) announce(sub *hub.Subscription, permit *policy.Subscription) {
 	sub.Own |= announced
 	if err := s.node.Broker.PublishJoin(context.Background(), sub.Name(), s.info(sub)); err != nil {
 		s.node.Log.Warn("a join was not published", "channel", sub.Name(), "error", err)
+		return
 	}
+	s.node.Metrics.MessageSent(s.handle.Loop(), metrics.Namespace(permit.Options.Label), metrics.MessageJoin)
 }
 
 // disappear undoes what was done for a subscription.
@@ -58,7 +61,9 @@ func (s *Session) disappear(sub *hub.Subscription) {
 	if done&announced != 0 {
 		if err := s.node.Broker.PublishLeave(context.Background(), sub.Name(), s.info(sub)); err != nil {
 			s.node.Log.Warn("a leave was not published", "channel", sub.Name(), "error", err)
+			return
 		}
+		s.node.Metrics.MessageSent(s.handle.Loop(), s.node.Metrics.NamespaceOf(sub.Name()), metrics.MessageLeave)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Session) publish(id uint32, req *codec.PublishRequest) error {
 		s.node.Log.Error("publication failed", "channel", req.Channel, "user", s.user, "error", err)
 		return codec.ErrorInternal
 	}
-	s.node.Metrics.MessageSent(s.handle.Loop(), metrics.MessagePublication)
+	s.node.Metrics.MessageSent(s.handle.Loop(), s.namespace(), metrics.MessagePublication)
 	if sub != nil {
 		s.node.Table.Behind(sub.Channel(), s.handle, published(id))
 		return nil

@@ -8,6 +8,7 @@ import (
 	"stentor/engine"
 	"stentor/server/filter"
 	"stentor/server/hub"
+	"stentor/server/metrics"
 	"stentor/server/policy"
 )
 
@@ -35,7 +36,7 @@ func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, r
 		if err := r.hand(s.form, permit.Delta, result); err != nil {
 			return err
 		}
-		s.node.Metrics.Recover(s.handle.Loop(), r.recovered, len(r.missed) > 0)
+		s.node.Metrics.Recover(s.handle.Loop(), metrics.Namespace(permit.Options.Label), r.recovered, len(r.missed) > 0)
 	}
 	s.node.Table.Position(sub, r.top)
 	if len(r.missed) > 0 && r.filter == nil { // and so the last of them is at the top

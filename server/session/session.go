@@ -32,6 +32,12 @@ type Pinger interface {
 	Ping() bool
 }
 
+// CloseCoder is a Conn that knows how it ended.
+type CloseCoder interface {
+	// CloseCode is the code of the close frame, from whichever side it came first; 0 is none.
+	CloseCode() uint16
+}
+
 // Session is one client. Its loop owns it. There may be a million of them: see TestSizes before adding a field.
 type Session struct {
 	node   *Node
@@ -86,6 +92,9 @@ func (s *Session) id() [16]byte { return s.node.sealID(s.worker(), s.handle) }
 
 // clientID is the id in its printed form.
 func (s *Session) clientID() string { return uuid.UUID(s.id()).String() }
+
+// namespace is that of the channel that the command under way is about, as metrics number it.
+func (s *Session) namespace() metrics.Namespace { return metrics.Namespace(s.worker().label) }
 
 // serves reports whether commands are taken.
 func (s *Session) serves() bool { return s.state == fresh || s.state == connected }
@@ -152,7 +161,7 @@ func (s *Session) tellMalformed(err error) {
 // begin makes the loop's worker ready for this session. After a panic it may still hold the replies of another one.
 func (s *Session) begin() *worker {
 	w := s.worker()
-	w.out, w.replies = w.out[:codec.HeaderRoom], 0
+	w.out, w.replies, w.label = w.out[:codec.HeaderRoom], 0, 0
 	return w
 }
 
@@ -160,8 +169,9 @@ func (s *Session) begin() *worker {
 // closed. One that lacks something is tried again when that has been fetched.
 func (s *Session) handleCommand(c *codec.Command, text []byte) {
 	start := time.Now()
+	s.worker().label = 0
 	err := s.dispatch(c)
-	s.node.Metrics.Command(s.handle.Loop(), c.Method, time.Since(start))
+	s.node.Metrics.Command(s.handle.Loop(), s.namespace(), c.Method, time.Since(start))
 	if err != nil {
 		s.failed(c, text, err)
 	}
@@ -191,9 +201,22 @@ func (s *Session) failed(c *codec.Command, text []byte, err error) {
 	}
 }
 
+// codeOf is the code with which failed answers err, or closes.
+func codeOf(err error) uint32 {
+	var answer *codec.Error
+	var end codec.Disconnect
+	switch {
+	case errors.As(err, &end):
+		return end.Code
+	case errors.As(err, &answer):
+		return answer.Code
+	}
+	return codec.ErrorInternal.Code
+}
+
 // refuse answers a command with an error.
 func (s *Session) refuse(id uint32, m codec.Method, e *codec.Error) {
-	s.node.Metrics.ReplyError(m, e.Code)
+	s.node.Metrics.ReplyError(s.namespace(), m, e.Code)
 	s.reply(m, &codec.Reply{ID: id, Error: e})
 }
 
@@ -295,7 +318,7 @@ func (s *Session) countSent(f *codec.Frame, k codec.Kind, t metrics.FrameType) {
 // write sends a frame. A session whose pipe takes no more has nothing left to do.
 func (s *Session) write(f *codec.Frame) {
 	if s.state != closed && !s.conn.Send(f) {
-		s.leave()
+		s.leave(s.pipeCode())
 	}
 }
 
@@ -309,7 +332,7 @@ func (s *Session) close(d codec.Disconnect) {
 		return // the pipe ends itself, for a reason of its own
 	}
 	s.node.Metrics.Disconnect(d.Code)
-	s.leave()
+	s.leave(d.Code)
 	s.conn.Close(d)
 }
 
@@ -321,33 +344,41 @@ func (s *Session) fail() {
 }
 
 // Closed tells that the pipe has gone.
-func (s *Session) Closed() { s.leave() }
+func (s *Session) Closed() { s.leave(s.pipeCode()) }
 
-// leave gives back all that the session holds. After a panic on the way, Closed does the rest.
-func (s *Session) leave() {
-	s.giveBack(closed)
+// pipeCode is the code of the close frame that ended the pipe, if it knows.
+func (s *Session) pipeCode() uint32 {
+	if c, knows := s.conn.(CloseCoder); knows {
+		return uint32(c.CloseCode())
+	}
+	return 0
+}
+
+// leave gives back all that the session holds; code says why it ends. After a panic on the way, Closed does the rest.
+func (s *Session) leave(code uint32) {
+	s.giveBack(closed, code)
 	for s.subs != nil {
 		s.drop(s.subs)
 	}
 	s.extra = nil
 }
 
-// takeBack undoes a connect that failed on its way. The command is answered with an error then.
-func (s *Session) takeBack() {
+// takeBack undoes a connect that failed on its way, with err. The command is answered with an error then.
+func (s *Session) takeBack(err error) {
 	for s.subs != nil {
 		s.drop(s.subs)
 	}
-	s.giveBack(fresh)
+	s.giveBack(fresh, codeOf(err))
 	s.user, s.extra = "", nil
 }
 
 // giveBack gives back what makes a session a connected one.
-func (s *Session) giveBack(next state) {
+func (s *Session) giveBack(next state, code uint32) {
 	was := s.state
 	s.state = next
 	if was == connected {
 		s.node.clients.Add(-1)
-		s.node.Metrics.Left(s.handle.Loop(), s.class)
+		s.node.Metrics.Left(s.handle.Loop(), s.class, code)
 		s.node.Users.Release(s.user, s.handle)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // subscribe adds a channel (spec: client-protocol, section 7).
 func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
-	if err := s.policy().Precheck(req); err != nil {
+	if err := s.policy().Precheck(s.client(), req); err != nil {
 		return err
 	}
 	if s.find(req.Channel) != nil {
@@ -32,7 +32,9 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 }
 
 // client is what the policy knows of the session.
-func (s *Session) client() policy.Client { return policy.Client{User: s.user, ID: s.id()} }
+func (s *Session) client() policy.Client {
+	return policy.Client{User: s.user, ID: s.id(), Label: &s.worker().label}
+}
 
 // enter makes the session a member of a channel, with all that goes with it but the join, which has to wait until the client knows
 // of its membership. It fills in result. After an error nothing is left.
@@ -76,6 +78,7 @@ func (s *Session) unsubscribe(id uint32, req *codec.UnsubscribeRequest) error {
 	if sub := s.find(req.Channel); sub != nil {
 		s.drop(sub)
 	}
+	s.worker().label = uint16(s.node.Metrics.NamespaceOf(req.Channel))
 	s.reply(codec.MethodUnsubscribe, &codec.Reply{ID: id, Unsubscribe: &codec.UnsubscribeResult{}})
 	return nil
 }

@@ -75,7 +75,7 @@ func (s *Session) listen(channel string, o hub.Options) *hub.Subscription {
 	s.firstUsed = true // for good: what still points to it must not meet another subscription there
 	s.node.Table.Subscribe(sub, s.loop(), channel, s.form, s, o)
 	sub.Next, s.subs = s.subs, sub
-	s.node.Metrics.Subscribed(s.handle.Loop(), s.class)
+	s.node.Metrics.Subscribed(s.handle.Loop(), s.node.Metrics.NamespaceOf(sub.Name()), s.class)
 	s.indexAdded(sub)
 	return sub
 }
@@ -110,14 +110,14 @@ func (s *Session) drop(sub *hub.Subscription) {
 		}
 		s.extra.forget(sub)
 	}
-	s.node.Metrics.Unsubscribed(s.handle.Loop(), s.class, 1)
+	s.node.Metrics.Unsubscribed(s.handle.Loop(), s.node.Metrics.NamespaceOf(sub.Name()), s.class)
 	s.node.Table.Unsubscribe(sub)
 }
 
 // dropTelling removes a subscription by the server's will and tells the client why.
 func (s *Session) dropTelling(sub *hub.Subscription, why codec.Unsubscribe) {
 	s.drop(sub)
-	s.node.Metrics.Unsubscribe(why.Code)
+	s.node.Metrics.Unsubscribe(s.node.Metrics.NamespaceOf(sub.Name()), why.Code)
 	s.push(metrics.FramePushUnsubscribe, &codec.Push{Channel: sub.Name(), Unsubscribe: &why})
 }
 

@@ -102,7 +102,7 @@ func (s *Session) ping() {
 	case !own:
 		s.write(pings[s.form])
 	case !p.Ping():
-		s.leave()
+		s.leave(s.pipeCode())
 	}
 }
 

@@ -258,6 +258,9 @@ func (p *pipe) Close(d codec.Disconnect) {
 	p.conn().Close(uint16(d.Code), d.Reason)
 }
 
+// CloseCode tells how the conn ended (session.CloseCoder).
+func (p *pipe) CloseCode() uint16 { return p.conn().CloseCode() }
+
 // Arm sets the session's deadline.
 func (p *pipe) Arm(at loop.Time) { p.conn().Arm(at) }
 
@@ -268,6 +271,8 @@ func (p *pingedPipe) Send(f *codec.Frame) bool { return (*pipe)(p).Send(f) }
 
 func (p *pingedPipe) Close(d codec.Disconnect) { (*pipe)(p).Close(d) }
 
+func (p *pingedPipe) CloseCode() uint16 { return (*pipe)(p).CloseCode() }
+
 func (p *pingedPipe) Arm(at loop.Time) { (*pipe)(p).Arm(at) }
 
 func (p *pingedPipe) Ping() bool { return (*pipe)(p).conn().Write(pingFrame) }
@@ -277,5 +282,7 @@ var pingFrame = ws.AppendFrame(nil, ws.OpPing, nil)
 
 var (
 	_ session.Pinger       = (*pingedPipe)(nil)
+	_ session.CloseCoder   = (*pipe)(nil)
+	_ session.CloseCoder   = (*pingedPipe)(nil)
 	_ reactor.PongReceiver = (*session.Session)(nil)
 )
