@@ -48,13 +48,17 @@ func (m *Metrics) sumSpace(n int, of func(s *space) *atomic.Uint64) uint64 {
 	return m.sum(func(l *local) *atomic.Uint64 { return of(l.space(Namespace(n))) })
 }
 
-// merge adds up one histogram of all loops.
-func (m *Metrics) merge(of func(l *local) *histogram) *counts {
-	c := new(counts)
+// merge adds up one histogram of all loops that have it. It is nil if none has.
+func (m *Metrics) merge(of func(l *local) *histogram) (c *counts) {
 	for i := range m.locals {
-		if h := of(&m.locals[i]); h != nil {
-			c.add(h)
+		h := of(&m.locals[i])
+		if h == nil {
+			continue
 		}
+		if c == nil {
+			c = new(counts)
+		}
+		c.add(h)
 	}
 	return c
 }
@@ -127,7 +131,7 @@ func (m *Metrics) writeCommands(p *page, labels []string) {
 		windows := &m.outcome(Namespace(n)).windows
 		for method := range numMethods {
 			c := m.merge(func(l *local) *histogram { return l.space(Namespace(n)).commands[method].Load() })
-			if c.total() == 0 {
+			if c == nil {
 				continue
 			}
 			if windows[method] == nil {
@@ -152,7 +156,9 @@ func (m *Metrics) writeCodes(p *page, labels []string) {
 	for n, label := range labels {
 		for method, codes := range m.outcome(Namespace(n)).replyErrors {
 			for i := range codes {
-				p.counter("centrifugo_client_num_reply_errors", methodLabel(method)+`,code="`+errorCodes.label(i)+`",`+label, codes[i].Load())
+				if n := codes[i].Load(); n > 0 { // there are many, and nearly all are 0
+					p.counter("centrifugo_client_num_reply_errors", methodLabel(method)+`,code="`+errorCodes.label(i)+`",`+label, n)
+				}
 			}
 		}
 	}
