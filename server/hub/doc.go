@@ -16,5 +16,7 @@
 //
 // A name may be a pattern (wildcard.go). While somebody is subscribed to one, publications look through the tree of patterns, too.
 //
+// A Life hears when a channel gets its first subscriber and loses its last one, for the metrics.
+//
 // Order of locks: engine stripe, table stripe, mailbox. Loops are woken after all of them are released.
 package hub
