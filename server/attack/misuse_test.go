@@ -25,16 +25,26 @@ func beforeConnect() []misuse {
 	return []misuse{
 		{"subscribe", `{"id":1,"subscribe":{"channel":"x"}}`, "", 3501},
 		{"publish", pub, "", 3501},
+		{"unsubscribe", `{"id":1,"unsubscribe":{"channel":"x"}}`, "", 3501},
+		{"presence", `{"id":1,"presence":{"channel":"x"}}`, "", 3501},
+		{"presence_stats", `{"id":1,"presence_stats":{"channel":"x"}}`, "", 3501},
+		{"history", `{"id":1,"history":{"channel":"x"}}`, "", 3501},
 		{"rpc", `{"id":1,"rpc":{"method":"x"}}`, "", 3501},
 		{"refresh", `{"id":1,"refresh":{"token":"x"}}`, "", 3501},
+		{"sub_refresh", `{"id":1,"sub_refresh":{"channel":"x","token":"y"}}`, "", 3501},
 		{"send", `{"send":{"data":{}}}`, "", 3501},
+		{"unknown method", `{"id":1,"explode":{}}`, "", 3501},
+		{"subscribe in front of connect", `{"id":1,"subscribe":{"channel":"x"}}` + "\n" + `{"id":2,"connect":{}}`, "", 3501},
+		{"connect with id -1", `{"id":-1,"connect":{}}`, "", 3501},
+		{"connect with id 2^32-1", `{"id":4294967295,"connect":{}}`, "4294967295:0", 0},
 		{"pong", `{}`, "", 3501},
 		{"connect with id 0", `{"connect":{}}`, "", 3501},
 		{"connect that is null", `{"id":1,"connect":null}`, "", 3501},
 		{"connect that is no object", `{"id":1,"connect":[]}`, "", 3501},
 		{"token without end", `{"id":1,"connect":{"token":"` + strings.Repeat("x.", 30_000) + `"}}`, "", 3500},
 		{"token of dots", `{"id":1,"connect":{"token":"` + strings.Repeat(".", 60_000) + `"}}`, "", 3500},
-		{"2,000 headers and subscriptions", `{"id":1,"connect":{"headers":{` + members(2000, `"%d":"x"`) + `},"subs":{` + members(2000, `"%d":{}`) + `}}}`, "1:0", 0},
+		{"2,000 headers and 128 subscriptions", `{"id":1,"connect":{"headers":{` + members(2000, `"%d":"x"`) + `},"subs":{` + members(128, `"%d":{}`) + `}}}`, "1:0", 0},
+		{"5,000 subscriptions", `{"id":1,"connect":{"subs":{` + members(5000, `"%d":{}`) + `}}}`, "", 3505},
 		{"two connects in a message", `{"id":1,"connect":{}}` + "\n" + `{"id":2,"connect":{}}`, "1:0", 3501},
 		{"bytes", "\x00\x01\x02", "", 3501},
 	}
@@ -108,6 +118,7 @@ func inSession() []misuse {
 		{"presence", `{"id":2,"presence":{"channel":"misused"}}`, "2:108", 0},
 		{"history", `{"id":2,"history":{"channel":"misused","limit":-1}}`, "2:108", 0},
 		{"publication that looks like protocol", `{"id":2,"publish":{"channel":"x","data":"\n{\"id\":9}\n"}}`, "2:0", 0},
+		{"good command and Protobuf", `{"id":2,"unsubscribe":{"channel":"x"}}` + "\n" + delimited([]byte(id2+string(field(6, field(1, 'x')...)))...), "2:0", 3501},
 		{"Protobuf", "\x0d\x08\x02\x3a\x09\x0a\x01x\x12\x04null", "", 3501},
 	}
 }
@@ -137,6 +148,14 @@ func nested(n protowire.Number, depth int) (message []byte) {
 	return message
 }
 
+// manySubs are fields of a connect command, subs.
+func manySubs(n int) (fields []byte) {
+	for i := range n {
+		fields = append(fields, field(3, append(field(1, fmt.Append(nil, i)...), field(2)...)...)...)
+	}
+	return fields
+}
+
 // id2 is the id of a command, in Protobuf.
 const id2 = "\x08\x02"
 
@@ -144,6 +163,19 @@ func protobufBeforeConnect() []misuse {
 	return []misuse{
 		{"pong", "\x00", "", 3501},
 		{"subscribe", delimited([]byte(id2 + string(field(5, field(1, 'x')...)))...), "", 3501},
+		{"publish", delimited([]byte(id2 + string(field(7, field(1, 'x')...)))...), "", 3501},
+		{"presence", delimited([]byte(id2 + string(field(8, field(1, 'x')...)))...), "", 3501},
+		{"presence_stats", delimited([]byte(id2 + string(field(9, field(1, 'x')...)))...), "", 3501},
+		{"history", delimited([]byte(id2 + string(field(10, field(1, 'x')...)))...), "", 3501},
+		{"rpc", delimited([]byte(id2 + string(field(13)))...), "", 3501},
+		{"refresh", delimited([]byte(id2 + string(field(14, field(1, 'x')...)))...), "", 3501},
+		{"sub_refresh", delimited([]byte(id2 + string(field(15, field(1, 'x')...)))...), "", 3501},
+		{"send", delimited(field(12)...), "", 3501},
+		{"unknown method", delimited([]byte(id2 + string(field(99)))...), "", 3501},
+		{"connect with id 0", delimited(field(4)...), "", 3501},
+		{"connect with id 2^32-1", delimited([]byte("\x08\xff\xff\xff\xff\x0f" + string(field(4)))...), "4294967295:0", 0},
+		{"two connects in a message", strings.Repeat(delimited([]byte(id2+string(field(4)))...), 2), "2:0", 3501},
+		{"5,000 subscriptions", delimited([]byte(id2 + string(field(4, manySubs(5000)...)))...), "", 3505},
 		{"JSON", `{"id":1,"connect":{}}`, "", 3501},
 		{"5,000 headers", delimited([]byte(id2 + string(field(4, []byte(strings.Repeat(string(field(6)), 5000))...)))...), "2:0", 0},
 	}
@@ -165,6 +197,22 @@ func protobufInSession() []misuse {
 		{"varint cut off", delimited([]byte("\x08\x80")...), "", 3501},
 		{"no varint", delimited([]byte("\x08")...), "", 3501},
 		{"id over 32 bits", delimited([]byte("\x08\x82\x80\x80\x80\x10" + string(field(6, field(1, 'x')...)))...), "2:0", 0}, // as Protobuf has it
+		{"id of 2^32-1", delimited([]byte("\x08\xff\xff\xff\xff\x0f" + string(field(6, field(1, 'x')...)))...), "4294967295:0", 0},
+		{"id of -1", delimited([]byte("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + string(field(6, field(1, 'x')...)))...), "4294967295:0", 0}, // likewise
+		{"id 0", delimited(field(5, field(1, 'x')...)...), "", 3501},
+		{"no id", delimited([]byte("\x08\x00" + string(field(5, field(1, 'x')...)))...), "", 3501},
+		{"unknown method", delimited([]byte(id2 + string(field(99)))...), "", 3501},
+		{"no method", delimited([]byte(id2)...), "", 3501},
+		{"ping command", delimited([]byte(id2 + string(field(11)))...), "", 3501},
+		{"duplicate id", delimited([]byte("\x08\x03" + id2 + string(field(6, field(1, 'x')...)))...), "2:0", 0},
+		{"duplicate method", delimited([]byte(id2 + string(field(6, field(1, 'x')...)) + string(field(6)))...), "2:0", 0}, // they are merged
+		{"duplicate channel", delimited([]byte(id2 + string(field(5, append(field(1, 'x'), field(1, []byte("misused")...)...)...)))...), "2:105", 0},
+		{"two methods", delimited([]byte(id2 + string(field(6, field(1, 'x')...)) + string(field(5, field(1, []byte("misused")...)...)))...), "2:105", 0},
+		{"empty channel", delimited([]byte(id2 + string(field(5)))...), "", 3501},
+		{"channel of 60,000 bytes", delimited([]byte(id2 + string(field(5, field(1, []byte(strings.Repeat("c", 60_000))...)...)))...), "2:107", 0},
+		{"channel with half a surrogate", delimited([]byte(id2 + string(field(5, field(1, 'a', 0xed, 0xa0, 0x80)...)))...), "", 3501},
+		{"offset of 2^64-1", delimited([]byte(id2 + string(field(5, []byte("\x0a\x01x\x18\x01\x38\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")...)))...), "2:0", 0},
+		{"good command and JSON", delimited([]byte(id2+string(field(6, field(1, 'x')...)))...) + `{"id":3,"unsubscribe":{"channel":"x"}}`, "2:0", 3501},
 		{"inner length over the message", delimited([]byte(id2 + "\x32\x7f\x0a")...), "", 3501},
 		{"inner length of 2^63", delimited([]byte(id2 + "\x32\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01")...), "", 3501},
 		{"inner length of 2^64-1", delimited([]byte(id2 + "\x32\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")...), "", 3501},
@@ -185,7 +233,7 @@ func protobufInSession() []misuse {
 		{"second connect", delimited([]byte(id2 + string(field(4)))...), "", 3501},
 		{"send", delimited(field(12)...), "", 3508},
 		{"JSON", `{"id":2,"unsubscribe":{"channel":"x"}}`, "", 3501},
-		{"10,000 commands in a frame", strings.Repeat(delimited([]byte(id2+string(field(8)))...), 10_000), strings.TrimSpace(strings.Repeat("2:108 ", 10_000)), 0},
+		{"10,000 commands in a frame", strings.Repeat(delimited([]byte(id2+string(field(13)))...), 10_000), strings.TrimSpace(strings.Repeat("2:108 ", 10_000)), 0},
 	}
 }
 
