@@ -25,6 +25,8 @@ type Policy struct {
 	userHeader        bool
 	connectProxy      bool
 
+	channelLimit int // of a client
+
 	personal         bool   // each user is subscribed to a channel of its own
 	personalPrefix   string // of that channel's name, before the user
 	rpc              rpc
@@ -49,6 +51,7 @@ func New(cfg *config.Config, rules *channel.Rules, connection, subscription *aut
 		insecure:          c.Insecure,
 		userHeader:        c.UserIDHTTPHeader != "",
 		connectProxy:      c.Proxy.Connect.Enabled,
+		channelLimit:      c.ChannelLimit,
 		personal:          own.Enabled,
 		personalPrefix:    rules.PersonalPrefix(own.PersonalChannelNamespace),
 		rpc:               newRPC(&cfg.RPC),

@@ -23,29 +23,19 @@ func (p *Policy) serverSide(c *Client, claims *auth.ConnectClaims, req *codec.Co
 	if !personal && len(claims.Subs)+len(claims.Channels)+len(req.Subs) == 0 {
 		return nil, nil
 	}
-	list := serverSubscriptions{policy: p, client: c, wanted: req.Subs}
+	list := serverSubscriptions{policy: p, client: c, wanted: req.Subs} // the names of a token are all different
 	for _, name := range tokenChannels(claims) {
 		if err := list.add(name, claims.Subs[name]); err != nil {
 			return nil, err
 		}
 	}
-	if personal {
-		if err := list.add(p.personalPrefix+c.User, auth.SubscribeOptions{}); err != nil {
+	if name := p.personalPrefix + c.User; personal && !list.has(name) {
+		if err := list.add(name, auth.SubscribeOptions{}); err != nil {
 			return nil, err
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(req.Subs)) {
-		ch, unknown := p.rules.Resolve(name)
-		if unknown != nil {
-			p.notices.noteClient(noticeNamespace, c, ch, "the channel is in a connect command")
-			return nil, badRequest
-		}
-		if !p.mayWant(c, ch) {
-			continue
-		}
-		if err := list.add(strings.Clone(name), auth.SubscribeOptions{}); err != nil {
-			return nil, err
-		}
+	if err := list.addWanted(); err != nil {
+		return nil, err
 	}
 	return list.all, nil
 }
@@ -58,11 +48,35 @@ type serverSubscriptions struct {
 	all    []ServerSubscription
 }
 
-// add puts a channel on the list, unless it is there.
-func (l *serverSubscriptions) add(name string, o auth.SubscribeOptions) error {
-	if slices.ContainsFunc(l.all, func(s ServerSubscription) bool { return s.Channel == name }) {
-		return nil
+func (l *serverSubscriptions) has(name string) bool {
+	return slices.ContainsFunc(l.all, func(s ServerSubscription) bool { return s.Channel == name })
+}
+
+// addWanted puts the channels on the list that the client names by itself. A stranger can name thousands: each is compared only with
+// those that the server wants, and nothing is done for more than one beyond channel_limit, which the session then refuses.
+func (l *serverSubscriptions) addWanted() error {
+	p, c, ours := l.policy, l.client, *l
+	for _, name := range slices.Sorted(maps.Keys(l.wanted)) {
+		if len(l.all) > p.channelLimit {
+			return nil
+		}
+		ch, unknown := p.rules.Resolve(name)
+		if unknown != nil {
+			p.notices.noteClient(noticeNamespace, c, ch, "the channel is in a connect command")
+			return badRequest
+		}
+		if ours.has(name) || !p.mayWant(c, ch) {
+			continue
+		}
+		if err := l.add(strings.Clone(name), auth.SubscribeOptions{}); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// add puts a channel on the list that is not on it.
+func (l *serverSubscriptions) add(name string, o auth.SubscribeOptions) error {
 	granted, err := l.policy.ServerSubscription(*l.client, name, o, l.wanted[name])
 	if err == nil {
 		l.all = append(l.all, ServerSubscription{name, granted})

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -107,5 +109,39 @@ func TestServerSideOptions(t *testing.T) {
 	want := Place{Recover: true, Strict: true, StreamPosition: codec.StreamPosition{Offset: 3, Epoch: "e"}}
 	if recovers.From != want || !recovers.Recoverable {
 		t.Errorf("recover: %+v", recovers)
+	}
+}
+
+// TestManyWanted: what a stranger names in a connect command costs as much as it is long, not the square of that. The times are
+// compared in one run: eight times as many names may cost 8 times as much, and would cost 64 times if each were looked for among
+// those before it.
+func TestManyWanted(t *testing.T) {
+	cfg := testConfig()
+	cfg.Client.Insecure, cfg.Client.ChannelLimit = true, 8000
+	p := newPolicy(t, cfg, nil)
+	wants := func(n int) *codec.ConnectRequest {
+		req := &codec.ConnectRequest{Subs: make(map[string]*codec.SubscribeRequest, n)}
+		for i := range n {
+			req.Subs[fmt.Sprintf("open:%d", i)] = new(codec.SubscribeRequest)
+		}
+		return req
+	}
+	cost := func(n int) time.Duration {
+		req, least := wants(n), time.Hour
+		for range 10 {
+			start := time.Now()
+			if got, err := p.Connect(req, "", now); err != nil || len(got.Subs) != n {
+				t.Fatalf("%d of %d channels, %v", len(got.Subs), n, err)
+			}
+			least = min(least, time.Since(start))
+		}
+		return least
+	}
+	if few, many := cost(1000), cost(8000); many > 24*few {
+		t.Errorf("1,000 channels cost %v, 8,000 cost %v", few, many)
+	}
+	cfg.Client.ChannelLimit = 128
+	if got, err := newPolicy(t, cfg, nil).Connect(wants(8000), "", now); err != nil || len(got.Subs) != 129 {
+		t.Errorf("%d channels, %v; one more than the limit is enough", len(got.Subs), err)
 	}
 }
