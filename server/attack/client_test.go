@@ -17,9 +17,10 @@ import (
 // client is an attacker's end of a socket, or a witness's.
 type client struct {
 	net.Conn
-	r    reporter
-	in   *bufio.Reader
-	form codec.Form
+	r     reporter
+	in    *bufio.Reader
+	form  codec.Form
+	token string // for join
 }
 
 // dial opens a socket to h that says nothing yet.
@@ -37,7 +38,7 @@ func dialWith(r reporter, h *house, d *net.Dialer) *client {
 	if t, ok := r.(tester); ok {
 		t.Cleanup(func() { conn.Close() })
 	}
-	return &client{Conn: conn, r: r, in: bufio.NewReader(conn)}
+	return &client{Conn: conn, r: r, in: bufio.NewReader(conn), token: h.token}
 }
 
 const testKey = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -86,12 +87,52 @@ func joined(r reporter, h *house, f codec.Form, channels ...string) *client {
 
 func (c *client) join(channels ...string) {
 	c.r.Helper()
-	c.say(c.commands(&codec.Command{ID: 1, Method: codec.MethodConnect}))
+	c.say(c.commands(connectWith(c.token)))
 	c.expectReply(1, 0)
 	for i, ch := range channels {
 		id := uint32(2 + i)
 		c.say(c.commands(&codec.Command{ID: id, Method: codec.MethodSubscribe, Subscribe: codec.SubscribeRequest{Channel: ch}}))
 		c.expectReply(id, 0)
+	}
+}
+
+// connectWith is a command with id 1.
+func connectWith(token string) *codec.Command {
+	return &codec.Command{ID: 1, Method: codec.MethodConnect, Connect: codec.ConnectRequest{Token: token}}
+}
+
+// subscribeTo is a command with id 2.
+func subscribeTo(req codec.SubscribeRequest) *codec.Command {
+	return &codec.Command{ID: 2, Method: codec.MethodSubscribe, Subscribe: req}
+}
+
+// fate sends a command and says what becomes of it: a reply and 0, or the code of an error, or the code with which the server closed
+// the connection. Pushes that come before are left out.
+func (c *client) fate(cmd *codec.Command) (code uint32, reply codec.Reply) {
+	c.r.Helper()
+	c.say(c.commands(cmd))
+	for {
+		op, payload, err := c.hear()
+		if err == nil && op == ws.OpClose {
+			code, _, err := ws.ParseClose([]byte(payload))
+			if err != nil {
+				c.r.Fatalf("%v in %q", err, payload)
+			}
+			c.expectEndAfterClose()
+			return uint32(code), reply
+		}
+		if err != nil || op != c.opCode() {
+			c.r.Fatalf("heard %v %.200q (%v), want the reply to %v", op, payload, err, cmd.Method)
+		}
+		all, err := decode(c.form, payload)
+		if err != nil {
+			c.r.Fatalf("%v in %.200q", err, payload)
+		}
+		for _, r := range all {
+			if r.ID == cmd.ID {
+				return errorCode(&r), r
+			}
+		}
 	}
 }
 

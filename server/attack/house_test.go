@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/panjf2000/gnet/v2"
 
 	"stentor/engine"
@@ -40,6 +41,7 @@ const (
 // house is a running server.
 type house struct {
 	addr   string
+	token  string // with which clients connect that mean no harm; empty if they need none
 	config *config.Config
 	server *server.Server
 	logs   *logbook
@@ -135,6 +137,29 @@ func newHouse(t tester, change func(*config.Config)) *house {
 		}
 	})
 	return h
+}
+
+// guarded runs a server that wants tokens. Who has one may subscribe to channels without namespace and publish to them.
+func guarded(t tester, change func(*config.Config)) *house {
+	t.Helper()
+	h := newHouse(t, func(cfg *config.Config) {
+		cfg.Client.Insecure = false
+		open := &cfg.Channel.WithoutNamespace
+		open.AllowSubscribeForClient, open.AllowPublishForClient = true, true
+		change(cfg)
+	})
+	h.token = sign(t, jwt.MapClaims{"sub": "witness"})
+	return h
+}
+
+// sign makes a token of the common secret.
+func sign(r reporter, claims jwt.MapClaims) string {
+	r.Helper()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(tokenSecret))
+	if err != nil {
+		r.Fatalf("%v", err)
+	}
+	return token
 }
 
 // tester is a testing.TB, less what it does not let others implement.
