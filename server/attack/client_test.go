@@ -336,6 +336,25 @@ func (c *client) expectClose(code uint16, reason string) {
 	c.expectEndAfterClose()
 }
 
+// untilClose reads until the server closes, whatever comes before that.
+func (c *client) untilClose(code uint16) {
+	c.r.Helper()
+	for {
+		op, payload, err := c.hear()
+		if err != nil {
+			c.r.Fatalf("%v, want close %d", err, code)
+		}
+		if op != ws.OpClose {
+			continue
+		}
+		if got, reason, err := ws.ParseClose([]byte(payload)); err != nil || got != code {
+			c.r.Fatalf("closed with %d %q (%v), want %d", got, reason, err, code)
+		}
+		c.expectEndAfterClose()
+		return
+	}
+}
+
 // anyReason is for closes of RFC 6455, whose text nobody relies on.
 const anyReason = "*"
 

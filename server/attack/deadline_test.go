@@ -240,10 +240,24 @@ func TestPongs(t *testing.T) {
 		c.expectClose(1000, "")
 	})
 
+	s.row("pings by control frames/pong of the protocol", func(t *testing.T) {
+		c := framePinged(t, s.house)
+		c.say(pongOf[codec.JSON])
+		c.expectClose(3501, "bad request")
+	})
+	s.row("pings by control frames/flood of pong frames", func(t *testing.T) {
+		c := framePinged(t, s.house)
+		c.say(strings.Repeat(frame(ws.OpPong, true, ""), 50_000) + text(`{"id":9,"unsubscribe":{"channel":"x"}}`))
+		c.expectReply(9, 0)
+		c.say(closing(1000))
+		c.expectClose(1000, "")
+	})
+
 	never := make([]*idler, fleetSize/4)
 	for i := range never {
 		never[i] = newIdler(joined(t, s.house, codec.Form(i%codec.NumForms), "x").Conn, "")
 	}
+	never = append(never, newIdler(framePinged(t, s.house).Conn, ""))
 	twice := make([]*idler, codec.NumForms)
 	for f := range codec.Form(codec.NumForms) {
 		twice[f] = newIdler(joined(t, s.house, f, "x").Conn, pongOf[f]+pongOf[f])
@@ -259,4 +273,14 @@ func TestPongs(t *testing.T) {
 			t.Errorf("two pongs for one ping: %v", err)
 		}
 	}
+}
+
+// framePinged is a client that is pinged with control frames.
+func framePinged(t *testing.T, h *house) *client {
+	t.Helper()
+	c := dial(t, h)
+	c.say(strings.Replace(upgradeRequest, endpoint, endpoint+"?cf_ws_frame_ping_pong=true", 1))
+	c.hearUpgrade()
+	c.join("x")
+	return c
 }

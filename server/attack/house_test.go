@@ -42,6 +42,7 @@ const (
 type house struct {
 	addr   string
 	token  string // with which clients connect that mean no harm; empty if they need none
+	open   string // namespace and boundary of channels that are open to them; empty if those without namespace are
 	config *config.Config
 	server *server.Server
 	logs   *logbook

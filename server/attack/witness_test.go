@@ -114,7 +114,7 @@ type scene struct {
 // attack begins a group on h, whose witness must not notice anything until the end of the test.
 func attack(t *testing.T, h *house) *scene {
 	t.Helper()
-	s := &scene{t, h, newWitness(t, h, "witness-"+t.Name())}
+	s := &scene{t, h, newWitness(t, h, h.open+"witness-"+t.Name())}
 	s.witness()
 	t.Cleanup(func() {
 		if err := s.w.check(); err != nil {
