@@ -21,6 +21,8 @@ type client struct {
 	in    *bufio.Reader
 	form  codec.Form
 	token string // for join
+
+	behind []codec.Reply // see next
 }
 
 // dial opens a socket to h that says nothing yet.
@@ -107,7 +109,7 @@ func subscribeTo(req codec.SubscribeRequest) *codec.Command {
 }
 
 // fate sends a command and says what becomes of it: a reply and 0, or the code of an error, or the code with which the server closed
-// the connection. Pushes that come before are left out.
+// the connection. Pushes that come before are left out; what came behind the reply in its message is for next.
 func (c *client) fate(cmd *codec.Command) (code uint32, reply codec.Reply) {
 	c.r.Helper()
 	c.say(c.commands(cmd))
@@ -128,12 +130,23 @@ func (c *client) fate(cmd *codec.Command) (code uint32, reply codec.Reply) {
 		if err != nil {
 			c.r.Fatalf("%v in %.200q", err, payload)
 		}
-		for _, r := range all {
+		for i, r := range all {
 			if r.ID == cmd.ID {
+				c.behind = all[i+1:]
 				return errorCode(&r), r
 			}
 		}
 	}
+}
+
+// next is what came behind the reply of fate, or else the next message.
+func (c *client) next() []codec.Reply {
+	c.r.Helper()
+	if all := c.behind; len(all) > 0 {
+		c.behind = nil
+		return all
+	}
+	return c.replies()
 }
 
 // commands is one ws frame with all of them.
