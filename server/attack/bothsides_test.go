@@ -13,11 +13,11 @@ import (
 )
 
 // order tells the server API to do something with user 42, and wants it done.
-func (s *scene) order(method, fields string) {
-	s.Helper()
-	status, answer, err := s.call("/api/"+method, `{"user":"42"`+fields+`}`)
+func (h *house) order(r reporter, method, fields string) {
+	r.Helper()
+	status, answer, err := h.call("/api/"+method, `{"user":"42"`+fields+`}`)
 	if err != nil || status != 200 || strings.Contains(answer, `"error"`) {
-		s.Fatalf("%s %s: answered %d %s (%v)", method, fields, status, answer, err)
+		r.Fatalf("%s %.200s: answered %d %s (%v)", method, fields, status, answer, err)
 	}
 }
 
@@ -27,7 +27,7 @@ func TestBothSides(t *testing.T) {
 	s := attack(t, guarded(t, func(cfg *config.Config) {
 		cfg.Channel.Namespaces = []config.Namespace{{Name: "shut"}}
 	}))
-	as42 := func(t *testing.T, form codec.Form, claims jwt.MapClaims, wants ...string) *client {
+	wanting := func(t *testing.T, form codec.Form, claims jwt.MapClaims, wants ...string) *client {
 		claims["sub"] = "42"
 		cmd := connectWith(sign(t, claims))
 		cmd.Connect.Subs = map[string]*codec.SubscribeRequest{}
@@ -59,11 +59,11 @@ func TestBothSides(t *testing.T) {
 			{"private", jwt.MapClaims{"channels": []string{"$shut:x"}}, []string{"$shut:x"}, "$shut:x"},
 		} {
 			s.row(form.String()+"/"+test.name, func(t *testing.T) {
-				c := as42(t, form, test.claims, test.wants...)
+				c := wanting(t, form, test.claims, test.wants...)
 				if code, _ := c.fate(subscribeTo(codec.SubscribeRequest{Channel: test.channel})); code != 105 {
 					t.Errorf("subscribe answered with %d, want 105", code)
 				}
-				s.order("subscribe", fmt.Sprintf(`,"channel":%q`, test.channel)) // nothing changes, so nothing is pushed
+				s.order(t, "subscribe", fmt.Sprintf(`,"channel":%q`, test.channel)) // nothing changes, so nothing is pushed
 				if err := s.publish(test.channel, "1"); err != nil {
 					t.Fatal(err)
 				}
@@ -74,13 +74,13 @@ func TestBothSides(t *testing.T) {
 				if err := s.publish(test.channel, "2"); err != nil {
 					t.Fatal(err)
 				}
-				s.order("disconnect", "")
+				s.order(t, "disconnect", "")
 				c.expectClose(3503, "force disconnect") // and no publication before it
 			})
 		}
 	}
 	s.row("closed to the client", func(t *testing.T) {
-		c := as42(t, codec.JSON, jwt.MapClaims{}, "shut:x", "$x", "x#7", "shut:"+strings.Repeat("x", 251), "$", "a\x00b", "")
+		c := wanting(t, codec.JSON, jwt.MapClaims{}, "shut:x", "$x", "x#7", "shut:"+strings.Repeat("x", 251), "$", "a\x00b", "")
 		for _, name := range []string{"shut:x", "$x"} {
 			if code, _ := c.fate(subscribeTo(codec.SubscribeRequest{Channel: name})); code != 103 {
 				t.Errorf("%q: subscribe answered with %d, want 103", name, code)
@@ -91,7 +91,7 @@ func TestBothSides(t *testing.T) {
 		}
 	})
 	s.row("ordered", func(t *testing.T) {
-		c := as42(t, codec.JSON, jwt.MapClaims{})
+		c := as42(t, s.house, codec.JSON, jwt.MapClaims{})
 		// The API looks at the namespace, as the reference does, and sessions at the rest of the name.
 		for channel, want := range map[string]int{"no:x": 102, "": 107, strings.Repeat("x", 256): 0, `a\u0000b`: 0, `\ud800`: 0, "ü": 0} {
 			_, answer, err := s.call("/api/subscribe", `{"user":"42","channel":"`+channel+`"}`)
@@ -102,7 +102,7 @@ func TestBothSides(t *testing.T) {
 				t.Errorf("%.20q: answered %s (%v), want error %d", channel, answer, err, want)
 			}
 		}
-		s.order("subscribe", `,"channel":"shut:x"`)
+		s.order(t, "subscribe", `,"channel":"shut:x"`)
 		if all := c.replies(); len(all) != 1 || all[0].Push == nil || all[0].Push.Channel != "shut:x" || all[0].Push.Subscribe == nil {
 			t.Errorf("heard %+v, want that it is subscribed to shut:x and to nothing else", all)
 		}
@@ -142,7 +142,7 @@ func TestBothSidesRace(t *testing.T) {
 				id += 2
 			}
 			others.Wait()
-			s.order("disconnect", "")
+			s.order(t, "disconnect", "")
 			c.untilClose(3503)
 			if err := s.await("it has left", func(m map[string]int64) bool { return m["centrifugo_node_num_subscriptions"] == 1 }); err != nil {
 				t.Error(err)

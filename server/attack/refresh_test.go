@@ -218,7 +218,7 @@ func TestRefreshOrders(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.say(c.commands(refreshWith(token)))
-				s.order("refresh", last)
+				s.order(t, "refresh", last)
 				_ = c.trySay(c.commands(refreshWith(token))) // it may be thrown out by now
 				c.untilClose(3005)
 			})
