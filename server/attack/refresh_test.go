@@ -176,7 +176,7 @@ func refreshAt(h *house, form codec.Form, token, next string, at time.Time, last
 		c.untilClose(3005)
 		return nil
 	}
-	time.Sleep(300 * time.Millisecond) // the first end is over by now
+	time.Sleep(500 * time.Millisecond) // the first end is over by now
 	if code, _ := c.fate(&codec.Command{ID: 9, Method: codec.MethodUnsubscribe, Unsubscribe: codec.UnsubscribeRequest{Channel: "x"}}); code != 0 {
 		return fmt.Errorf("after a refresh: %d", code)
 	}
