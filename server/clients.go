@@ -1,6 +1,9 @@
 package server
 
 import (
+	"math/bits"
+	"time"
+
 	"stentor/codec"
 	"stentor/reactor/loop"
 	"stentor/server/api"
@@ -15,17 +18,23 @@ type clients struct {
 
 // Disconnect ends sessions.
 func (c clients) Disconnect(to api.Target, why codec.Disconnect) {
-	c.order(to, session.Disconnect{Target: target(to), Disconnect: why})
+	c.order(to, session.Disconnect{Target: target(to), Disconnect: why}, nil)
 }
 
 // Unsubscribe removes channel, or every channel when it is empty, from sessions.
 func (c clients) Unsubscribe(to api.Target, channel string, why codec.Unsubscribe) {
-	c.order(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why})
+	c.order(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why}, nil)
 }
 
-// Subscribe adds a channel to sessions.
+// subscribeWaitMax bounds how long Subscribe waits for the loops. One that is stopped never answers.
+const subscribeWaitMax = time.Second
+
+// Subscribe adds a channel to sessions and returns when the loops have done so: what the caller publishes next reaches them. (Mail
+// for members that are not there yet is not even posted. Orders of other kinds need no wait, because publications come after
+// them in the same mailbox.)
 func (c clients) Subscribe(to api.Target, order api.Subscribe) {
-	c.order(to, session.Subscribe{
+	done := make(receipts, loop.LoopsMax)
+	pending := c.order(to, session.Subscribe{
 		Target:       target(to),
 		Channel:      order.Channel,
 		Info:         order.Info,
@@ -33,40 +42,70 @@ func (c clients) Subscribe(to api.Target, order api.Subscribe) {
 		ExpireAt:     order.ExpireAt,
 		RecoverSince: order.RecoverSince,
 		Override:     order.Override,
-	})
+	}, done)
+	timeout := time.NewTimer(subscribeWaitMax)
+	defer timeout.Stop()
+	for range pending {
+		select {
+		case <-done:
+		case <-timeout.C:
+			return
+		}
+	}
 }
 
 // Refresh lets sessions expire at another time, or now.
 func (c clients) Refresh(to api.Target, order api.Refresh) {
-	c.order(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info})
+	c.order(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info}, nil)
 }
 
 func target(t api.Target) session.Target {
 	return session.Target{User: t.User, Client: t.Client, Whitelist: t.Whitelist}
 }
 
-func (c clients) order(to api.Target, what any) {
+// order leaves what for the sessions of a user. With done it returns how many loops will send a receipt there.
+func (c clients) order(to api.Target, what any, done receipts) (pending int) {
 	if to.Session != "" {
-		return // only transports without a pipe of their own tell clients a session id, and none of them exists yet
+		return 0 // only transports without a pipe of their own tell clients a session id, and none of them exists yet
 	}
 	if to.User == "" { // nobody keeps a list of anonymous sessions: every loop looks at all of its own
 		for _, l := range c.node.Loops {
-			if l.Post(new(sweep), what, 0) {
+			if l.Post(&sweep{done: done}, what, 0) {
 				l.Wake()
 			}
 		}
-		return
+		return len(c.node.Loops)
 	}
+	var loops uint64
 	for _, h := range c.node.Users.Sessions(nil, to.User) {
 		c.node.Loops[h.Loop()].Order(h, what)
+		loops |= 1 << h.Loop()
 	}
+	if done == nil {
+		return 0
+	}
+	for ; loops != 0; loops &= loops - 1 {
+		l := c.node.Loops[bits.TrailingZeros64(loops)]
+		if l.Post(done, nil, 0) {
+			l.Wake()
+		}
+		pending++
+	}
+	return pending
 }
+
+// receipts are sent by loops that have carried out an order. As mail it is a receipt for what was posted before.
+type receipts chan struct{}
+
+// Take sends a receipt; there is room for one of each loop.
+func (r receipts) Take(*loop.Loop, any) { r <- struct{}{} }
 
 // sweep is an order for every resident of a loop, carried out a turn at a time.
 type sweep struct {
 	loop  *loop.Loop
 	order any
 	at    uint32
+	done  receipts // nil if nobody waits
 }
 
 // Take starts the sweep on its loop.
@@ -78,5 +117,8 @@ func (s *sweep) Take(l *loop.Loop, order any) {
 // Turn gives the order to some more residents.
 func (s *sweep) Turn(b *loop.Budget) (more bool) {
 	s.at = s.loop.Visit(s.at, b, func(_ loop.Handle, r loop.Resident) { r.Order(s.order) })
+	if s.at == 0 && s.done != nil {
+		s.done <- struct{}{}
+	}
 	return s.at != 0
 }
