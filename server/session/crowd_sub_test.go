@@ -56,7 +56,8 @@ func (s *sub) fault(format string, args ...any) {
 // on reports that the server has this subscription, as far as the client knows.
 func (s *sub) on() bool { return s.state == live || s.still }
 
-// follow takes a publication that was pushed.
+// follow takes a publication that was pushed. What was under way when the subscription was made may come too. A subscription with
+// a position has it already, one without is promised nothing about what its client had before.
 func (s *sub) follow(p *codec.Publication) {
 	if !s.on() {
 		s.fault("a publication without a subscription: %s", p.Data)

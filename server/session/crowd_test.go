@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -37,6 +38,7 @@ func TestCrowd(t *testing.T) {
 		runCrowd(t, *crowdSeed, crowdFans)
 		return
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run lives shortly, and there are many
 	runs, fans := *crowdRuns, crowdFans
 	if raceEnabled || testing.Short() {
 		runs, fans = min(runs, 12), 300
