@@ -18,6 +18,7 @@ import (
 var (
 	crowdSeed = flag.Uint64("crowdseed", 0, "run the crowd with this one seed")
 	crowdRuns = flag.Int("crowdruns", 500, "how many seeds the crowd runs")
+	crowdFans = flag.Int("crowdfans", 1000, "how many clients the crowd has")
 )
 
 // TestCrowd drives a thousand clients on several loops through publications, cuts, slow reads, expiry and orders, and checks for
@@ -35,13 +36,13 @@ var (
 // may take does not depend on the machine.
 func TestCrowd(t *testing.T) {
 	if *crowdSeed != 0 {
-		runCrowd(t, *crowdSeed, crowdFans)
+		runCrowd(t, *crowdSeed, *crowdFans)
 		return
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run lives shortly, and there are many
-	runs, fans := *crowdRuns, crowdFans
+	runs, fans := *crowdRuns, *crowdFans
 	if raceEnabled || testing.Short() {
-		runs, fans = min(runs, 12), 300
+		runs, fans = min(runs, 12), min(fans, 300)
 	}
 	for range runs {
 		runCrowd(t, rand.Uint64(), fans)
@@ -56,11 +57,8 @@ func TestCrowdRepeats(t *testing.T) {
 	}
 }
 
-// crowdFans is how many clients a run has, crowdLanes how many loops.
-const (
-	crowdFans  = 1000
-	crowdLanes = 5
-)
+// crowdLanes is how many loops a run has.
+const crowdLanes = 5
 
 // crowdOptions: "brief" forgets publications after seconds and its epoch soon after, "long" hardly ever. Recovery ends at 30.
 const crowdOptions = `{"client":{"user_id_http_header":"X-User","ping_interval":"25s","pong_timeout":"8s","stale_close_delay":"20s",
@@ -133,7 +131,7 @@ func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
 	synctest.Test(t, func(t *testing.T) {
 		defer func() {
 			if t.Failed() {
-				t.Logf("to repeat: go test ./server/session -run TestCrowd$ -crowdseed=%d", seed)
+				t.Logf("to repeat: go test ./server/session -run TestCrowd$ -crowdseed=%d -crowdfans=%d", seed, fans)
 			}
 		}()
 		c := newCrowd(t, seed, fans)
@@ -308,13 +306,6 @@ func (c *crowd) orderOf(reason string) *summons {
 		return &c.orders[n]
 	}
 	return nil
-}
-
-// orderUser leaves an order with each session of a user, wherever it is.
-func (c *crowd) orderUser(user string, what any) {
-	for _, h := range c.node.Users.Sessions(nil, user) {
-		c.node.Loops[h.Loop()].Order(h, what)
-	}
 }
 
 // storm cuts a fifth of all pipes at once.

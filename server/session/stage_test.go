@@ -308,9 +308,10 @@ func publishOptions(ch channel.Channel) engine.PublishOptions {
 	return engine.PublishOptions{HistorySize: o.HistorySize, HistoryTTL: o.HistoryTTL, HistoryMetaTTL: o.HistoryMetaTTL, Delta: o.DeltaPublish}
 }
 
+// orderUser leaves an order with each session of a user, wherever it is.
 func (st *stage) orderUser(user string, what any) {
 	for _, h := range st.node.Users.Sessions(nil, user) {
-		st.node.Loops[0].Order(h, what)
+		st.node.Loops[h.Loop()].Order(h, what)
 	}
 }
 
