@@ -346,5 +346,8 @@ func floodCommands(h *house, form codec.Form, flood, perSecond, burst int) (err 
 	if taken < burst || taken > burst+gained {
 		return fmt.Errorf("%d commands were taken, want %d and %d more at the most", taken, burst, gained)
 	}
+	if code, _ := c.fate(&codec.Command{Method: codec.MethodSend}); code != 3508 {
+		return fmt.Errorf("send over the limit: %d, and it has no reply", code)
+	}
 	return nil
 }

@@ -227,6 +227,9 @@ func (s *Session) dispatch(c *codec.Command) error {
 	if s.state == fresh && c.Method != codec.MethodConnect {
 		return codec.DisconnectBadRequest
 	}
+	if c.Method == codec.MethodSend {
+		return codec.DisconnectNotAvailable // also over the limit of commands, as it has no reply that could say so
+	}
 	if r := s.node.Settings.CommandRate; r.every > 0 && !r.allows(&s.more().rested, s.node.Now()) {
 		return codec.ErrorTooManyRequests
 	}
@@ -251,8 +254,6 @@ func (s *Session) dispatch(c *codec.Command) error {
 		return s.presenceStats(c.ID, &c.PresenceStats)
 	case codec.MethodRPC:
 		return s.rpc(c.ID, &c.RPC)
-	case codec.MethodSend:
-		return codec.DisconnectNotAvailable
 	default:
 		return codec.DisconnectBadRequest
 	}
