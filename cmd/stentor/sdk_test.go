@@ -130,7 +130,7 @@ type noted[E any] struct {
 	ch chan E
 }
 
-func events[E any](t *testing.T) noted[E] { return noted[E]{t, make(chan E, 64)} }
+func events[E any](t *testing.T) noted[E] { return noted[E]{t, make(chan E, 1024)} }
 
 func (n noted[E]) note(e E) { n.ch <- e }
 
