@@ -16,25 +16,20 @@ type clients struct {
 	node *session.Node
 }
 
-// Disconnect ends sessions.
+// Disconnect ends sessions. They end by and by.
 func (c clients) Disconnect(to api.Target, why codec.Disconnect) {
 	c.order(to, session.Disconnect{Target: target(to), Disconnect: why}, nil)
 }
 
 // Unsubscribe removes channel, or every channel when it is empty, from sessions.
 func (c clients) Unsubscribe(to api.Target, channel string, why codec.Unsubscribe) {
-	c.order(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why}, nil)
+	c.carryOut(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why})
 }
 
-// subscribeWaitMax bounds how long Subscribe waits for the loops. One that is stopped never answers.
-const subscribeWaitMax = time.Second
-
-// Subscribe adds a channel to sessions and returns when the loops have done so: what the caller publishes next reaches them. (Mail
-// for members that are not there yet is not even posted. Orders of other kinds need no wait, because publications come after
-// them in the same mailbox.)
+// Subscribe adds a channel to sessions. What the caller publishes next reaches them; mail for members that are not there yet would
+// not even be posted.
 func (c clients) Subscribe(to api.Target, order api.Subscribe) {
-	done := make(receipts, loop.LoopsMax)
-	pending := c.order(to, session.Subscribe{
+	c.carryOut(to, session.Subscribe{
 		Target:       target(to),
 		Channel:      order.Channel,
 		Info:         order.Info,
@@ -42,8 +37,23 @@ func (c clients) Subscribe(to api.Target, order api.Subscribe) {
 		ExpireAt:     order.ExpireAt,
 		RecoverSince: order.RecoverSince,
 		Override:     order.Override,
-	}, done)
-	timeout := time.NewTimer(subscribeWaitMax)
+	})
+}
+
+// Refresh lets sessions expire at another time, or now.
+func (c clients) Refresh(to api.Target, order api.Refresh) {
+	c.carryOut(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info})
+}
+
+// orderWaitMax bounds how long carryOut waits for the loops. One that is stopped never answers.
+const orderWaitMax = time.Second
+
+// carryOut gives an order and returns when the loops have done it, so that the caller sees its effects in what it asks next, and so
+// do the clients in theirs.
+func (c clients) carryOut(to api.Target, what any) {
+	done := make(receipts, loop.LoopsMax)
+	pending := c.order(to, what, done)
+	timeout := time.NewTimer(orderWaitMax)
 	defer timeout.Stop()
 	for range pending {
 		select {
@@ -52,11 +62,6 @@ func (c clients) Subscribe(to api.Target, order api.Subscribe) {
 			return
 		}
 	}
-}
-
-// Refresh lets sessions expire at another time, or now.
-func (c clients) Refresh(to api.Target, order api.Refresh) {
-	c.order(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info}, nil)
 }
 
 func target(t api.Target) session.Target {

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"stentor/codec"
 	"stentor/reactor/loop"
 	"stentor/server/api"
 	"stentor/server/hub"
@@ -17,23 +19,31 @@ type witness struct{ orders int }
 func (w *witness) Order(any)        { w.orders++ }
 func (w *witness) Expire(loop.Time) {}
 
-// TestSubscribeIsDone: an order to subscribe has been carried out when the call returns, on all loops, so that a publication that
-// follows it meets the subscription. A loop that does not turn any more holds the call up for a second, no longer.
-func TestSubscribeIsDone(t *testing.T) {
+// TestOrdersAreDone: an order has been carried out when the call returns, on all loops, so that a publication that follows one to
+// subscribe meets the subscription. A loop that does not turn any more holds the call up for a second, no longer. Nobody waits
+// for the end of sessions.
+func TestOrdersAreDone(t *testing.T) {
 	const slow = 100 * time.Millisecond // until a loop has its turn
+	subscribe := func(c clients, to api.Target) { c.Subscribe(to, api.Subscribe{Channel: "news"}) }
 	for _, test := range []struct {
 		name, user string
+		give       func(clients, api.Target)
 		stuck      bool
 		want       int // orders
 		takes      time.Duration
 	}{
-		{"a user", "42", false, 1, slow},
-		{"anonymous", "", false, 2, slow}, // every resident looks whether it is meant
-		{"nobody", "43", false, 0, 0},
-		{"a loop that has stopped", "42", true, 0, subscribeWaitMax},
+		{"subscribe a user", "42", subscribe, false, 1, slow},
+		{"subscribe the anonymous", "", subscribe, false, 2, slow}, // every resident looks whether it is meant
+		{"subscribe nobody", "43", subscribe, false, 0, 0},
+		{"a loop that has stopped", "42", subscribe, true, 0, orderWaitMax},
+		{"unsubscribe", "42", func(c clients, to api.Target) { c.Unsubscribe(to, "news", codec.UnsubscribeServer) }, false, 1, slow},
+		{"refresh", "42", func(c clients, to api.Target) { c.Refresh(to, api.Refresh{}) }, false, 1, slow},
+		{"disconnect", "42", func(c clients, to api.Target) { c.Disconnect(to, codec.DisconnectForceNoReconnect) }, false, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				var turning sync.WaitGroup
+				defer turning.Wait()
 				node := &session.Node{Users: hub.NewUsers()}
 				all := make([]*witness, 2)
 				for id := range all {
@@ -48,16 +58,16 @@ func TestSubscribeIsDone(t *testing.T) {
 					if test.stuck {
 						continue
 					}
-					go func() {
+					turning.Go(func() {
 						for range rung {
 							time.Sleep(slow)
 							l.Turn(1)
 						}
-					}()
+					})
 					defer close(rung)
 				}
 				start := time.Now()
-				clients{node}.Subscribe(api.Target{User: test.user}, api.Subscribe{Channel: "news"})
+				test.give(clients{node}, api.Target{User: test.user})
 				if got, took := all[0].orders+all[1].orders, time.Since(start); got != test.want || took != test.takes {
 					t.Errorf("after %s: %d orders; want %d after %s", took, got, test.want, test.takes)
 				}
