@@ -63,6 +63,8 @@ func Shipped() Coefficients {
 const (
 	// StalledShare is the part of clients that do not read at a given moment: phones in tunnels, tabs asleep.
 	StalledShare = 0.01
+	// InFlightShare is the part of them that waits for an acknowledgement while a publication goes to all.
+	InFlightShare = 0.1
 	// AckSeconds is how long a message waits for its acknowledgement.
 	AckSeconds = 0.1
 	// StormSeconds is how long all clients take to come back after a restart: SDKs spread their attempts over some 20 s.

@@ -22,5 +22,14 @@ func main() {
 			fmt.Fprintln(os.Stderr, "error:", e)
 		}
 	}
-	os.Exit(1)
+	os.Exit(exitCode(err))
+}
+
+// exitCode is 1 but for commands whose errors say otherwise.
+func exitCode(err error) int {
+	var own interface{ ExitCode() int }
+	if errors.As(err, &own) {
+		return own.ExitCode()
+	}
+	return 1
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stentor/bench"
+	"stentor/bench/doctor"
 	"stentor/server/config"
 )
 
@@ -25,7 +26,7 @@ func rootCommand() *cobra.Command {
 		versionCommand(),
 		genConfigCommand(), checkConfigCommand(), defaultConfigCommand(), defaultEnvCommand(), configDocCommand(),
 		genTokenCommand(), genSubTokenCommand(), checkTokenCommand(), checkSubTokenCommand(),
-		bench.Command(),
+		bench.Command(), doctor.Command(),
 	)
 	return root
 }
