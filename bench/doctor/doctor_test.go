@@ -176,13 +176,23 @@ func TestAdvice(t *testing.T) {
 	for _, goal := range []int{1, 30_000, 1_000_000, 3_000_000} {
 		p := play(t, "tuned")
 		p.Connections, p.Procs = goal, 4
-		for _, f := range Advice(goal, 4) {
+		for _, f := range Advice(goal, 4, 0) {
 			p.apply(t, f.Run)
 		}
 		for _, c := range Judge(p.root, p.Process, p.Goal).Checks {
 			if c.Name != "RAM" && c.Name != "CPUs" && c.Verdict != OK {
 				t.Errorf("goal %d: %s = %s is %s at %s", goal, c.Name, c.Value, c.Verdict, c.enough())
 			}
+		}
+	}
+}
+
+// TestAdviceBuffers: who knows of more unsent bytes than doctor does gets a larger tcp_mem.
+func TestAdviceBuffers(t *testing.T) {
+	const pressure = 5_000_192 // 5,000,000 pages, rounded up to 1,024
+	for _, f := range Advice(1000, 1, 5_000_000*4096) {
+		if strings.Contains(f.Run, "tcp_mem") && f.Run != fmt.Sprintf(`sysctl -w net.ipv4.tcp_mem="%d %d %d"`, pressure*3/4, pressure, pressure*3/2) {
+			t.Error(f.Run)
 		}
 	}
 }

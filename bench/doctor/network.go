@@ -17,7 +17,7 @@ func (m *machine) tcpMem(g Goal) Check {
 	c.Value = fmt.Sprintf("%d %d %d pages", n[0], n[1], n[2])
 	c.Why = fmt.Sprintf("buffers of %.0f bytes a connection; beyond the third number the kernel drops packets of all of them. Idle ones take nothing, and with reactor.send_buffer_size 0 some %s that do not read would fill it",
 		bufferBytes, count(n[2]*m.PageBytes/uncappedBytes))
-	return c.judge(g, int64(float64(n[2]*m.PageBytes)/bufferBytes), m.sysctl("net.ipv4.tcp_mem", tcpMemFor(g.Connections, m.PageBytes), false))
+	return c.judge(g, int64(float64(n[2]*m.PageBytes)/bufferBytes), m.sysctl("net.ipv4.tcp_mem", tcpMemFor(buffersFor(g.Connections), m.PageBytes), false))
 }
 
 // uncappedBytes is what a client that does not read fills where its send buffer is not capped: the third number of tcp_wmem.
@@ -26,9 +26,12 @@ const uncappedBytes = 4 << 20
 // tcpMemLeast is the least second number of tcp_mem that is recommended, in pages: what the kernel chooses for 4 GiB of RAM.
 const tcpMemLeast = 65536
 
-// tcpMemFor is a tcp_mem with room for so many connections below its second number, in pages of pageBytes.
-func tcpMemFor(connections int, pageBytes int64) string {
-	pressure := max(tcpMemLeast, roundUp(int64(float64(connections)*bufferBytes/float64(pageBytes)), 1024))
+// buffersFor is what the socket buffers of so many connections take, in bytes.
+func buffersFor(connections int) float64 { return float64(connections) * bufferBytes }
+
+// tcpMemFor is a tcp_mem with room for so many bytes below its second number, in pages of pageBytes.
+func tcpMemFor(bytes float64, pageBytes int64) string {
+	pressure := max(tcpMemLeast, roundUp(int64(bytes/float64(pageBytes)), 1024))
 	return fmt.Sprintf("%d %d %d", pressure*3/4, pressure, pressure*3/2)
 }
 

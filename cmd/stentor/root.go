@@ -8,6 +8,7 @@ import (
 
 	"stentor/bench"
 	"stentor/bench/doctor"
+	"stentor/bench/plan"
 	"stentor/server/config"
 )
 
@@ -26,7 +27,7 @@ func rootCommand() *cobra.Command {
 		versionCommand(),
 		genConfigCommand(), checkConfigCommand(), defaultConfigCommand(), defaultEnvCommand(), configDocCommand(),
 		genTokenCommand(), genSubTokenCommand(), checkTokenCommand(), checkSubTokenCommand(),
-		bench.Command(), doctor.Command(),
+		bench.Command(), doctor.Command(), plan.Command(),
 	)
 	return root
 }
