@@ -16,6 +16,8 @@
 //	reactor/loop     one loop without I/O: mailbox, slots, deadlines, tasks
 //	codec            the protocol's words and their two forms
 //	bench            the load generator; knows the server only from outside
+//	bench/doctor     which limit of a machine comes first
+//	bench/plan       what a number of clients takes, by the coefficients of bench/cost
 //
 // # Who owns what
 //

@@ -37,6 +37,9 @@ var importTable = []rule{
 	{from: "server/api", deny: []string{"reactor/...", "server/transport/..."}},
 	{from: "server/swagger", only: []string{}},
 	{from: "server/transport/...", deny: []string{"server/api", "engine/..."}},
+	{from: "bench/cost", only: []string{}},
+	{from: "bench/doctor", only: []string{"bench/cost"}},
+	{from: "bench/plan", only: []string{"bench/cost", "bench/doctor", "codec", "codec/ws"}},
 	{from: "bench/...", deny: []string{"server/...", "engine/...", "reactor/..."}},
 }
 
