@@ -104,3 +104,27 @@ func TestAwait(t *testing.T) {
 	st.node.Loops[0].Turn(st.now)
 	st.checkEmpty()
 }
+
+// TestLargeReplyOutlivesItsCommand: what a command says is still known when the buffer that it came in has other bytes.
+func TestLargeReplyOutlivesItsCommand(t *testing.T) {
+	for f := range codec.Form(codec.NumForms) {
+		st := openStage(t, largeOptions)
+		st.publish("hist:1", "1")
+		w := st.dial(f)
+		ask := codec.Command{ID: 2, Method: codec.MethodHistory, History: codec.HistoryRequest{Channel: "hist:1"}}
+		w.say(ask)
+		position := &codec.StreamPosition{Epoch: w.replies(t)[0].History.Epoch}
+		ask.History.Limit, ask.History.Since = -1, position
+		msg, err := codec.AppendCommand(nil, f, &ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.session.Receive(msg)
+		clear(msg)
+		st.pool.run()
+		st.node.Loops[0].Turn(st.now)
+		if got := w.replies(t); len(got) != 1 || got[0].History == nil || len(got[0].History.Publications) != 1 {
+			t.Errorf("%v: replies %+v", f, got)
+		}
+	}
+}

@@ -21,7 +21,7 @@ func (s *Session) history(id uint32, req *codec.HistoryRequest) error {
 		filter.Limit = most
 	}
 	if since := req.Since; since != nil {
-		filter.Since = &codec.StreamPosition{Offset: since.Offset, Epoch: since.Epoch}
+		filter.Since = &codec.StreamPosition{Offset: since.Offset, Epoch: strings.Clone(since.Epoch)} // as the channel, it outlives the message
 	}
 	channel, broker, log := strings.Clone(req.Channel), s.node.Broker, s.node.Log
 	large := filter.Limit < 0 || filter.Limit > entriesMax
