@@ -98,24 +98,39 @@ func (s *Session) resume() {
 	s.take(inbox, again)
 }
 
-// entriesMax is how many publications or clients a reply has at most if it is made on the loop.
-const entriesMax = 256
+// Limits of a reply that is made on the loop. It may list so many publications or clients, of so many bytes.
+const (
+	entriesMax   = 256
+	loopBytesMax = 64 << 10
+)
 
-// replyWith answers command id with what work makes. If that is large it would hold up the loop, so it is made and encoded off it.
+// replyWith answers command id with what work makes. If that is large it would hold up the loop, so it is encoded off it; with large,
+// which says that there may be many entries, it is made there, too.
 func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() (codec.Reply, error)) error {
-	if !large {
-		r, err := work()
-		if err != nil {
-			return err
-		}
-		r.ID = id
-		s.reply(to, &r)
-		return nil
+	if large {
+		return s.replyFromAfar(to, id, work)
 	}
-	form, label := s.form, s.worker().label
+	r, err := work()
+	if err != nil {
+		return err
+	}
+	if sizeOf(&r) > loopBytesMax {
+		return s.replyFromAfar(to, id, func() (codec.Reply, error) { return r, nil })
+	}
+	r.ID = id
+	s.reply(to, &r)
+	return nil
+}
+
+// replyFromAfar is replyWith off the loop.
+func (s *Session) replyFromAfar(to codec.Method, id uint32, work func() (codec.Reply, error)) error {
+	form, label, most := s.form, s.worker().label, s.node.Settings.ReplyBytesMax
 	ok := s.offload(func() any {
 		e := encoded{id: id, method: to, label: label}
 		r, err := work()
+		if err == nil && sizeOf(&r) > most {
+			err = codec.ErrorLimitExceeded
+		}
 		if err != nil {
 			e.err = err
 			return e

@@ -32,7 +32,7 @@ type Settings struct {
 	RecoveryLimit        int           // publications in a subscribe reply; -1 is no limit
 	PositionCheckDelay   time.Duration // between two checks of a channel's positions; 0 is never
 	HistoryLimit         int           // publications in a history reply; -1 is no limit
-	ReplyBytesMax        int           // of a reply that lists much; a larger one is error 106
+	ReplyBytesMax        int           // of a reply that lists much (a larger one is error 106), or of all that it recovers
 	IncludeServerTime    bool
 	CommandRate          rate
 }
@@ -95,6 +95,7 @@ type worker struct {
 	id      [16]byte // room to make client ids in
 
 	label uint16 // of the namespace that the command under way is about, in metrics
+	room  int    // bytes of publications that the command under way may still recover
 
 	malformed int       // commands since the last log line about one
 	tellAt    loop.Time // from when on there may be another line

@@ -73,6 +73,9 @@ func (s *Session) presence(id uint32, req *codec.PresenceRequest) error {
 	if err != nil {
 		return err
 	}
+	if stats.Clients*memberBytesMin > s.node.Settings.ReplyBytesMax {
+		return codec.ErrorLimitExceeded
+	}
 	channel, members, log := strings.Clone(req.Channel), s.node.Presence, s.node.Log
 	return s.replyWith(codec.MethodPresence, id, stats.Clients > entriesMax, func() (codec.Reply, error) {
 		all, err := members.Presence(context.Background(), channel)

@@ -26,17 +26,20 @@ func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, r
 	result.Positioned, result.Recoverable = true, permit.Recoverable
 	result.Offset, result.Epoch = r.top.Offset, r.top.Epoch
 	if r.from.Recover {
+		room := &s.worker().room
+		list, err := r.list(s.form, permit.Delta, *room)
+		if err != nil {
+			return err
+		}
 		if !r.recovered && r.from.Strict {
 			return codec.ErrorUnrecoverablePosition
 		}
-		result.WasRecovering, result.Recovered = true, r.recovered
-		if len(r.missed) > 0 {
+		*room -= sizeOfAll(list)
+		result.Publications, result.WasRecovering, result.Recovered = list, true, r.recovered
+		if len(list) > 0 {
 			result.Offset = r.offset()
 		}
-		if err := r.hand(s.form, permit.Delta, result); err != nil {
-			return err
-		}
-		s.node.Metrics.Recover(s.handle.Loop(), metrics.Namespace(permit.Options.Label), r.recovered, len(r.missed) > 0)
+		s.node.Metrics.Recover(s.handle.Loop(), metrics.Namespace(permit.Options.Label), r.recovered, len(list) > 0)
 	}
 	s.node.Table.Position(sub, r.top)
 	if len(r.missed) > 0 && r.filter == nil { // and so the last of them is at the top
@@ -45,18 +48,23 @@ func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, r
 	return nil
 }
 
-// hand puts what was missed into the result, in deltas if the subscription has them.
-func (r *recovery) hand(f codec.Form, deltas bool, result *codec.SubscribeResult) error {
-	result.Publications = r.missed
-	if !deltas || len(r.missed) == 0 {
-		return nil
+// list is what was missed, in deltas if the subscription has them. What takes more than room bytes would close the client as slow, each
+// time that it comes back for it; it is not recovered.
+func (r *recovery) list(f codec.Form, deltas bool, room int) (list []*codec.Publication, err error) {
+	list = r.missed
+	if deltas && sizeOfAll(list) <= room {
+		var ok bool
+		if list, ok = hub.Deltas(f, list); !ok {
+			return nil, codec.DisconnectInappropriateProtocol
+		}
 	}
-	list, ok := hub.Deltas(f, r.missed)
-	if !ok {
-		return codec.DisconnectInappropriateProtocol
+	if sizeOfAll(list) > room {
+		r.missed, r.recovered = nil, false
 	}
-	result.Publications = list
-	return nil
+	if len(r.missed) == 0 {
+		return nil, nil
+	}
+	return list, nil
 }
 
 // recovery is what a client that comes back gets.

@@ -71,8 +71,11 @@ const (
 // failedCloseDelay is how long a client has to leave by itself after connect was answered with an error.
 const failedCloseDelay = 5 * time.Second
 
-// repliesPerFrame is how many replies are joined into one frame.
-const repliesPerFrame = 16
+// Replies are joined into one frame: so many, or fewer when they have so many bytes.
+const (
+	repliesPerFrame  = 16
+	repliesBytesFull = 64 << 10
+)
 
 // New starts a session on the loop of h, which must be where it is called. headerUser is the user that a trusted HTTP header
 // named, or empty.
@@ -161,15 +164,22 @@ func (s *Session) tellMalformed(err error) {
 // begin makes the loop's worker ready for this session. After a panic it may still hold the replies of another one.
 func (s *Session) begin() *worker {
 	w := s.worker()
-	w.out, w.replies, w.label = w.out[:codec.HeaderRoom], 0, 0
+	w.out, w.replies = w.out[:codec.HeaderRoom], 0
+	s.prepare()
 	return w
+}
+
+// prepare makes the worker ready for a command or an order.
+func (s *Session) prepare() {
+	w := s.worker()
+	w.label, w.room = 0, s.node.Settings.ReplyBytesMax
 }
 
 // handleCommand runs one command, whose bytes are text. A command that fails has two fates: it is answered, or the client is
 // closed. One that lacks something is tried again when that has been fetched.
 func (s *Session) handleCommand(c *codec.Command, text []byte) {
 	start := time.Now()
-	s.worker().label = 0
+	s.prepare()
 	err := s.dispatch(c)
 	s.node.Metrics.Command(s.handle.Loop(), s.namespace(), c.Method, time.Since(start))
 	if err != nil {
@@ -279,7 +289,7 @@ func (s *Session) noted(kind metrics.FrameType, out []byte, err error) {
 	w := s.worker()
 	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, kind, 1, len(out)-len(w.out))
 	w.out = out
-	if w.replies++; w.replies == repliesPerFrame {
+	if w.replies++; w.replies == repliesPerFrame || len(w.out) >= repliesBytesFull {
 		s.flush()
 	}
 }
