@@ -52,6 +52,9 @@ func (s *Session) takeIn(order Subscribe) {
 	var sub *hub.Subscription
 	if err == nil {
 		permit.Cache, permit.ExpireAt = false, max(order.ExpireAt, 0)
+		if order.RecoverSince == nil {
+			permit.From = policy.Place{} // auto_cache_recover is for clients that connect
+		}
 		sub, err = s.enter(order.Channel, &permit, serverSide, &result)
 	}
 	var end codec.Disconnect
