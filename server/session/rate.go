@@ -30,3 +30,6 @@ func (r rate) allows(full *time.Time, now time.Time) bool {
 	*full = at
 	return true
 }
+
+// giveBack undoes what allows has done for a command that comes again.
+func (r rate) giveBack(full *time.Time) { *full = full.Add(-r.every) }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/base64"
 	"testing"
 	"time"
 
@@ -62,5 +63,22 @@ func TestCommandRate(t *testing.T) {
 	st = openStage(t, openTo)
 	if w := st.dial(codec.JSON); w.session.extra != nil {
 		t.Error("a session without a limit keeps something for it")
+	}
+}
+
+// TestRateOfWhatIsTriedAgain: a command that waits for a key of its token counts once.
+func TestRateOfWhatIsTriedAgain(t *testing.T) {
+	st := openStage(t, `{"client":{"command_rate_limit":1,"token":{"jwks_public_endpoint":"http://127.0.0.1:1/none"}}}`)
+	w := &wire{loop: st.node.Loops[0]}
+	w.handle = w.loop.Add(w)
+	w.session = New(st.node, w, w.handle, codec.JSON, "")
+	text := base64.RawURLEncoding.EncodeToString
+	token := text([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + text([]byte(`{"sub":"1"}`)) + "." + text([]byte("signature"))
+	w.say(codec.Command{ID: 1, Method: codec.MethodConnect, Connect: codec.ConnectRequest{Token: token}})
+	if n := st.work(); n != 1 {
+		t.Fatalf("keys were fetched %d times", n)
+	}
+	if got := w.replies(t); len(got) != 0 || len(w.closed) != 1 || w.closed[0] != codec.DisconnectInvalidToken {
+		t.Errorf("replies %+v, closed with %v", got, w.closed)
 	}
 }

@@ -192,6 +192,7 @@ func (s *Session) failed(c *codec.Command, text []byte, err error) {
 	var lacking pending
 	if errors.As(err, &lacking) {
 		if err = s.await(text, lacking); err == nil {
+			s.node.Settings.CommandRate.giveBack(&s.extra.rested)
 			return
 		}
 	}
