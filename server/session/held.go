@@ -29,8 +29,8 @@ type pending interface {
 	Fetch(ctx context.Context) error
 }
 
-// resumed is the order that work off the loop is done.
-type resumed struct{}
+// resumed is the order that work off the loop is done. fault is what went wrong, for the log.
+type resumed struct{ fault error }
 
 // encoded is a reply that was encoded off the loop.
 type encoded struct {
@@ -76,16 +76,23 @@ func (s *Session) await(command []byte, p pending) error {
 	ok := s.offload(func() any {
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
-		if err := p.Fetch(ctx); err != nil {
-			s.node.Log.Warn("a key for tokens could not be fetched", "error", err)
-		}
-		return resumed{}
+		return resumed{p.Fetch(ctx)}
 	})
 	if !ok {
 		return codec.ErrorInternal
 	}
 	s.hold(command)
 	return nil
+}
+
+// fetched goes on after await. Many may have waited for the same key.
+func (s *Session) fetched(fault error) {
+	if fault != nil {
+		if suppressed, ok := s.worker().keyless.due(s.loop().Now()); ok {
+			s.node.Log.Warn("a key for tokens could not be fetched", "error", fault, "suppressed", suppressed)
+		}
+	}
+	s.resume()
 }
 
 // resume handles what was held back. It may be held back again.

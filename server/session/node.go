@@ -97,8 +97,8 @@ type worker struct {
 	label uint16 // of the namespace that the command under way is about, in metrics
 	room  int    // bytes of publications that the command under way may still recover
 
-	malformed int       // commands since the last log line about one
-	tellAt    loop.Time // from when on there may be another line
+	// What is logged of malformed commands, keys that did not come, joins and leaves that were not published.
+	malformed, keyless, unpublished quiet
 
 	_ [64]byte
 }

@@ -81,7 +81,7 @@ func (s *Session) Order(what any) {
 	case failure:
 		s.broke(order)
 	case resumed:
-		s.resume()
+		s.fetched(order.fault)
 	case encoded:
 		s.answer(order)
 	case Disconnect:

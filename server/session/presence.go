@@ -43,10 +43,18 @@ func (s *Session) announce(sub *hub.Subscription, permit *policy.Subscription) {
 	}
 	sub.Own |= announced
 	if err := s.node.Broker.PublishJoin(context.Background(), sub.Name(), s.info(sub)); err != nil {
-		s.node.Log.Warn("a join was not published", "channel", sub.Name(), "error", err)
+		s.tellUnpublished("a join was not published", sub, err)
 		return
 	}
 	s.node.Metrics.MessageSent(s.handle.Loop(), metrics.Namespace(permit.Options.Label), metrics.MessageJoin)
+}
+
+// tellUnpublished logs a join or leave that nobody hears of. While the loops have too much to do, each client that comes or goes has
+// one.
+func (s *Session) tellUnpublished(what string, sub *hub.Subscription, err error) {
+	if suppressed, ok := s.worker().unpublished.due(s.loop().Now()); ok {
+		s.node.Log.Warn(what, "channel", sub.Name(), "error", err, "suppressed", suppressed)
+	}
 }
 
 // disappear undoes what was done for a subscription.
@@ -60,7 +68,7 @@ func (s *Session) disappear(sub *hub.Subscription) {
 	}
 	if done&announced != 0 {
 		if err := s.node.Broker.PublishLeave(context.Background(), sub.Name(), s.info(sub)); err != nil {
-			s.node.Log.Warn("a leave was not published", "channel", sub.Name(), "error", err)
+			s.tellUnpublished("a leave was not published", sub, err)
 			return
 		}
 		s.node.Metrics.MessageSent(s.handle.Loop(), s.node.Metrics.NamespaceOf(sub.Name()), metrics.MessageLeave)

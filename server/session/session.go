@@ -148,17 +148,10 @@ func (s *Session) take(msg []byte, r round) {
 	}
 }
 
-// malformedPeriod is the shortest time between two log lines of a loop about malformed commands: anybody can send them.
-const malformedPeriod = time.Second
-
 func (s *Session) tellMalformed(err error) {
-	w, now := s.worker(), s.loop().Now()
-	w.malformed++
-	if now < w.tellAt {
-		return
+	if suppressed, ok := s.worker().malformed.due(s.loop().Now()); ok {
+		s.node.Log.Info("client sent a malformed command", "user", s.user, "error", err, "suppressed", suppressed)
 	}
-	s.node.Log.Info("client sent a malformed command", "user", s.user, "error", err, "suppressed", w.malformed-1)
-	w.malformed, w.tellAt = 0, now.After(malformedPeriod)
 }
 
 // begin makes the loop's worker ready for this session. After a panic it may still hold the replies of another one.

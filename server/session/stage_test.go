@@ -193,6 +193,20 @@ func (m *moody) History(ctx context.Context, channel string, f engine.HistoryFil
 	return m.Broker.History(ctx, channel, f)
 }
 
+func (m *moody) PublishJoin(ctx context.Context, channel string, info *codec.ClientInfo) error {
+	if err := m.fault(); err != nil {
+		return err
+	}
+	return m.Broker.PublishJoin(ctx, channel, info)
+}
+
+func (m *moody) PublishLeave(ctx context.Context, channel string, info *codec.ClientInfo) error {
+	if err := m.fault(); err != nil {
+		return err
+	}
+	return m.Broker.PublishLeave(ctx, channel, info)
+}
+
 func (st *stage) actor(name string) *actor {
 	a := st.actors[name]
 	if a == nil {
