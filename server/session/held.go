@@ -15,9 +15,13 @@ type held struct {
 	inbox []byte
 }
 
-// HeldBytesMax is how many bytes of commands may wait behind the one that work off the loop is done for. A client that sends more
-// is closed. As many sessions wait as the pool takes work, so all of them together hold 300 MiB at the very worst.
-const HeldBytesMax = 64 << 10
+// Limits of what waits, in bytes. A client that sends more is closed.
+const (
+	// HeldBytesMax is what may wait behind the command that work off the loop is done for, which may be as large as a message.
+	HeldBytesMax = 64 << 10
+	// HeldTotalBytesMax is what may wait for all sessions together, those commands included. Strangers are among them.
+	HeldTotalBytesMax = 256 << 20
+)
 
 // workTimeout is how long work off the loop may wait for another server.
 const workTimeout = 10 * time.Second
@@ -61,14 +65,25 @@ func (s *Session) offload(work func() (order any)) bool {
 // hold keeps a command that came while work is under way.
 func (s *Session) hold(command []byte) {
 	h := s.extra.held
-	if len(h.inbox) > 0 && len(h.inbox)+len(command) > HeldBytesMax {
+	more := len(h.inbox) > 0 && len(h.inbox)+len(command) > HeldBytesMax
+	if more || s.node.held.Load()+int64(len(command)) > HeldTotalBytesMax {
 		s.close(codec.DisconnectTooManyRequests)
 		return
 	}
+	before := len(h.inbox)
 	h.inbox = append(h.inbox, command...)
 	if s.form == codec.JSON && command[len(command)-1] != '\n' {
 		h.inbox = append(h.inbox, '\n')
 	}
+	s.node.held.Add(int64(len(h.inbox) - before))
+}
+
+// letGo ends the holding back of commands and returns those that were.
+func (s *Session) letGo() []byte {
+	inbox := s.extra.held.inbox
+	s.extra.held = nil
+	s.node.held.Add(-int64(len(inbox)))
+	return inbox
 }
 
 // await fetches what a command needs and tries it again then.
@@ -100,9 +115,7 @@ func (s *Session) resume() {
 	if !s.busy() {
 		return
 	}
-	inbox := s.extra.held.inbox
-	s.extra.held = nil
-	s.take(inbox, again)
+	s.take(s.letGo(), again)
 }
 
 // Limits of a reply that is made on the loop. It may list so many publications or clients, of so many bytes.

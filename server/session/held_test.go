@@ -128,3 +128,33 @@ func TestLargeReplyOutlivesItsCommand(t *testing.T) {
 		}
 	}
 }
+
+// TestHeldInAll: what waits for all sessions together has a limit, too, and is given back however they end.
+func TestHeldInAll(t *testing.T) {
+	st := openStage(t, largeOptions)
+	for i := range entriesMax + 1 {
+		st.publish("hist:1", fmt.Sprint(i))
+	}
+	ask := codec.Command{ID: 2, Method: codec.MethodHistory, History: codec.HistoryRequest{Channel: "hist:1", Limit: -1}}
+	a, b, c := st.dial(codec.JSON), st.dial(codec.Protobuf), st.dial(codec.JSON)
+	for _, w := range []*wire{a, b} {
+		w.say(ask, unsubscribeFrom(3, "x"))
+	}
+	if st.node.held.Load() == 0 {
+		t.Fatal("nothing is held back")
+	}
+	a.session.Closed()
+	rest := HeldTotalBytesMax - st.node.held.Load()
+	st.node.held.Add(rest)
+	c.say(ask, unsubscribeFrom(3, "x"))
+	if len(c.closed) != 1 || c.closed[0] != codec.DisconnectTooManyRequests {
+		t.Errorf("closed with %v", c.closed)
+	}
+	st.node.held.Add(-rest)
+	st.work()
+	if got := b.replies(t); len(got) != 2 || got[1].ID != 3 {
+		t.Errorf("replies %+v", got)
+	}
+	b.session.Closed()
+	st.checkEmpty()
+}

@@ -85,6 +85,7 @@ type Node struct {
 	workers []worker
 	clients atomic.Int64
 	places  atomic.Uint64 // given out among all users' sessions
+	held    atomic.Int64  // bytes of commands that wait behind work off the loops
 }
 
 // worker is what the sessions of one loop share. Only that loop touches it.

@@ -365,6 +365,9 @@ func (s *Session) leave(code uint32) {
 	for s.subs != nil {
 		s.drop(s.subs)
 	}
+	if s.busy() {
+		s.letGo()
+	}
 	s.extra = nil
 }
 

@@ -103,6 +103,9 @@ func (st *stage) checkEmpty() {
 	if users, clients := st.node.Users.Count(), st.node.Clients(); channels+subscriptions+users+clients != 0 {
 		st.t.Errorf("left behind: %d channels, %d subscriptions, %d users, %d clients", channels, subscriptions, users, clients)
 	}
+	if n := st.node.held.Load(); n != 0 {
+		st.t.Errorf("left behind: %d bytes that were held back", n)
+	}
 }
 
 // TestSizes: a million sessions and their first subscriptions pay for every field.
