@@ -51,7 +51,7 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 		case ws.EventNone:
 			c.sendPongs(pongs)
 			return used, messages
-		case ws.EventMessage:
+		case ws.EventMessage, ws.EventDeflated:
 			messages = true
 			if pings <= pongsMax {
 				c.sendPongs(pongs) // before the replies to what came later
@@ -87,7 +87,7 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 // receive hands a message to the receiver, inflated if it is compressed.
 func (c *Conn) receive(ev *ws.Event) (err error) {
 	msg := ev.Payload
-	if ev.Deflated {
+	if ev.Kind == ws.EventDeflated {
 		if msg, err = c.driver.inflate(ev); err != nil {
 			return err
 		}

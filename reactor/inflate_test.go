@@ -109,7 +109,7 @@ func TestInflateSurplus(t *testing.T) {
 	broken := []byte("\xff")
 	inflate := func(p []byte) error {
 		d.inflation.time = 0 // a machine may be as slow as it likes
-		_, err := d.inflate(&ws.Event{OpCode: ws.OpText, Payload: p, Deflated: true})
+		_, err := d.inflate(&ws.Event{Kind: ws.EventDeflated, OpCode: ws.OpText, Payload: p})
 		return err
 	}
 	onLoop(r, 0, func() {
@@ -146,7 +146,7 @@ func TestInflateSurplus(t *testing.T) {
 func TestInflateTime(t *testing.T) {
 	r := start(t, Config{}, compressing(silent))
 	d := r.drivers[0]
-	tables := &ws.Event{OpCode: ws.OpBinary, Payload: emptyBlocks(messageBytesMaxDefault), Deflated: true}
+	tables := &ws.Event{Kind: ws.EventDeflated, OpCode: ws.OpBinary, Payload: emptyBlocks(messageBytesMaxDefault)}
 	onLoop(r, 0, func() {
 		if msg, err := new(ws.Inflater).Inflate(tables.OpCode, tables.Payload, 0); err != nil || len(msg) > 0 {
 			t.Errorf("it is none: %d bytes, %v", len(msg), err)
@@ -159,7 +159,7 @@ func TestInflateTime(t *testing.T) {
 		if !refused {
 			t.Errorf("a hundred took %v beyond what is free", d.inflation.time)
 		}
-		if _, err := d.inflate(&ws.Event{OpCode: ws.OpText, Payload: []byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), Deflated: true}); err != nil {
+		if _, err := d.inflate(&ws.Event{Kind: ws.EventDeflated, OpCode: ws.OpText, Payload: []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")}); err != nil {
 			t.Errorf("an ordinary message: %v", err)
 		}
 	})
@@ -198,7 +198,7 @@ func TestInflateAllocates(t *testing.T) {
 	f := []byte(compressed(t, strings.Repeat("news ", 100)))
 	onLoop(r, 0, func() {
 		d := r.drivers[0]
-		ev := ws.Event{OpCode: ws.OpBinary, Deflated: true}
+		ev := ws.Event{Kind: ws.EventDeflated, OpCode: ws.OpBinary}
 		h, n, _, _ := ws.ParseHeader(f)
 		ws.Unmask(f[n:], h.Mask, 0)
 		ev.Payload = f[n:]

@@ -73,7 +73,7 @@ func readDeflated(t *testing.T, from State, op OpCode, stream []byte) []byte {
 	r := Reader{Peer: from | Deflated}
 	defer r.Release()
 	ev, n, _, err := r.Next(stream, 1<<20)
-	if err != nil || ev.Kind != EventMessage || !ev.Deflated || ev.OpCode != op || n != len(stream) {
+	if err != nil || ev.Kind != EventDeflated || ev.OpCode != op || n != len(stream) {
 		t.Fatalf("event %v of %v, %d of %d bytes, %v", ev.Kind, ev.OpCode, n, len(stream), err)
 	}
 	var z Inflater

@@ -258,13 +258,13 @@ func TestReaderDeflated(t *testing.T) {
 					}
 					return
 				}
-				if ev.Kind != EventMessage {
+				if ev.Kind != EventMessage && ev.Kind != EventDeflated {
 					continue
 				}
 				var z Inflater
 				got, err := z.Inflate(ev.OpCode, ev.Payload, 100)
-				if !ev.Deflated || err != nil || string(got) != "Hello" || test.code != 0 {
-					t.Errorf("deflated %v, %q, %v", ev.Deflated, got, err)
+				if ev.Kind != EventDeflated || err != nil || string(got) != "Hello" || test.code != 0 {
+					t.Errorf("kind %v, %q, %v", ev.Kind, got, err)
 				}
 				return
 			}
