@@ -4,48 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
+	"runtime"
 
 	"stentor/bench/pipe"
 	"stentor/bench/swarm"
-)
-
-// The words between a fleet and its workers, each with the body that it brings.
-const (
-	opOpen  = "open"  // swarm.Group → swarm.Opened
-	opAwait = "await" // awaitBody → bool
-	opStats = "stats" // statsBody → swarm.Stats
-	opTally = "tally" // tallyBody → swarm.Tally
-	opAsk   = "ask"   // askBody
-	opHush  = "hush"  // hushBody
-	opShut  = "shut"  // nameBody
-)
-
-type (
-	nameBody struct {
-		Name string `json:"name"`
-	}
-	awaitBody struct {
-		Name       string        `json:"name"`
-		Deliveries uint64        `json:"deliveries"`
-		Patience   time.Duration `json:"patience"`
-	}
-	statsBody struct {
-		Name  string `json:"name"`
-		Reset bool   `json:"reset"`
-	}
-	tallyBody struct {
-		Name string `json:"name"`
-		Last uint32 `json:"last"`
-	}
-	askBody struct {
-		Name      string  `json:"name"`
-		PerSecond float64 `json:"per_second"`
-	}
-	hushBody struct {
-		Name     string        `json:"name"`
-		Patience time.Duration `json:"patience"`
-	}
 )
 
 // Work runs a swarm that does what comes over in, until in ends.
@@ -95,8 +57,30 @@ func obey(s *swarm.Swarm, op string, body json.RawMessage, reply pipe.Reply) err
 		return with(body, func(b hushBody) error { return s.Hush(b.Name, b.Patience, func() { reply(nil, nil) }) })
 	case opShut:
 		return with(body, func(b nameBody) error { return at(reply)(nil, s.Close(b.Name)) })
+	case opLeave:
+		return with(body, func(b nameBody) error { return at(reply)(nil, s.Leave(b.Name)) })
+	case opBack:
+		return with(body, func(b nameBody) error {
+			return s.Return(b.Name, func(o swarm.Opened) { reply(o, nil) })
+		})
+	case opChurn:
+		return with(body, func(b askBody) error { return at(reply)(nil, s.Churn(b.Name, b.PerSecond)) })
+	case opStall:
+		return with(body, func(b stallBody) error { return at(reply)(nil, s.Stall(b.Name, b.Stalled)) })
+	case opLoad:
+		return at(reply)(s.Load(), nil)
+	case opHeap:
+		return at(reply)(heap(), nil)
 	}
 	return fmt.Errorf("unknown word %q", op)
+}
+
+// heap is what is alive in this process after a collection, in bytes.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // with decodes the body for f.

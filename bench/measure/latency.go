@@ -91,3 +91,21 @@ func (l *Latency) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// Point says that a share of all durations is no longer than Value.
+type Point struct {
+	Share float64       `json:"share"` // 0 to 1
+	Value time.Duration `json:"value_ns"`
+}
+
+// pointsPerHalf is how many points a curve has for each halving of the distance to 1: twice as many between 0.5 and 0.75 and so on.
+const pointsPerHalf = 4
+
+// Points draws the distribution, denser where fewer durations are left: as a curve over −log(1 − share) it is even.
+func (l *Latency) Points() []Point {
+	var points []Point
+	for _, b := range l.hist.CumulativeDistributionWithTicks(pointsPerHalf) {
+		points = append(points, Point{Share: b.Quantile / 100, Value: time.Duration(b.ValueAt) * time.Microsecond})
+	}
+	return points
+}

@@ -3,6 +3,7 @@ package swarm
 import (
 	"fmt"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -39,14 +40,18 @@ func (s state) String() string { return stateNames[s] }
 type conn struct {
 	fd         int32 // −1: closed
 	state      state
-	subscribed uint8 // subscriptions so far
-	pongs      bool  // the server wants its pings answered
-	half       bool  // Swarm.halves has bytes of it
-	unsent     bool  // Swarm.unsent has bytes of it
-	counted    bool  // in Opened
+	subscribed uint8  // subscriptions so far
+	pongs      bool   // the server wants its pings answered
+	half       bool   // Swarm.halves has bytes of it
+	unsent     bool   // Swarm.unsent has bytes of it
+	counted    bool   // in Opened
+	since      uint32 // when it was dialed, in sinceUnit from the group's birth
 	reader     ws.Reader
 	window     measure.Window
 }
+
+// sinceUnit keeps the moment of dialing in four bytes: they last for half a day.
+const sinceUnit = 10 * time.Microsecond
 
 const (
 	interestDial = unix.EPOLLOUT
@@ -58,11 +63,14 @@ func (g *group) dial(i int32) {
 	c := &g.conns[i]
 	fd, err := unix.Socket(g.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		g.failed(i, "socket: "+remedy(err))
+		g.drop(i, 0, "socket: "+remedy(err))
 		return
 	}
-	c.fd, c.state = int32(fd), stateDialing
+	c.fd, c.state, c.since = int32(fd), stateDialing, uint32((g.swarm.now()-g.born)/int64(sinceUnit))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // a client's small frames must not wait for each other
+	if g.cfg.ReceiveBytes > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, g.cfg.ReceiveBytes)
+	}
 	if g.source.IsValid() {
 		// The port is chosen when the conn's other end is known: the same port then serves for several source addresses.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
@@ -97,6 +105,7 @@ func (g *group) enter(i int32, s state) {
 	}
 	c.state = s
 	if s.live() {
+		g.stats.Opening.Record(time.Duration(g.swarm.now()-g.born) - time.Duration(c.since)*sinceUnit)
 		g.ready(i)
 	}
 }

@@ -3,6 +3,7 @@ package swarm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ const (
 	Receiver Role = "receiver"
 	// Requester connects and sends requests on a schedule, one at a time.
 	Requester Role = "requester"
+	// Churner is a subscriber that goes and comes back at a rate, once Churn says so.
+	Churner Role = "churner"
 	// SlowHead sends a request head one byte at a time that never ends, and starts again when the server closes.
 	SlowHead Role = "slow-head"
 	// SlowFrame upgrades, then sends one ws frame likewise.
@@ -39,6 +42,22 @@ const (
 	Publish Request = "publish"
 	// Ping is a ws ping frame; the reply is the pong.
 	Ping Request = "ping"
+	// Presence, PresenceStats and History ask about the channel.
+	Presence      Request = "presence"
+	PresenceStats Request = "presence_stats"
+	History       Request = "history"
+)
+
+// Pipeline is what a client says before it has heard an answer.
+type Pipeline string
+
+const (
+	// Nothing: each step waits for the answer to the one before, as client libraries do.
+	Nothing Pipeline = "none"
+	// Commands: connect and all subscribes in one ws frame, after the upgrade.
+	Commands Pipeline = "commands"
+	// Everything: that frame right behind the request head, in the same write.
+	Everything Pipeline = "all"
 )
 
 // Limits of a swarm.
@@ -80,6 +99,10 @@ type Group struct {
 	Request      Request       `json:"request,omitempty"`
 	TricklePause time.Duration `json:"trickle_pause,omitempty"` // between two bytes of a slow client
 	ComeBack     bool          `json:"come_back,omitempty"`     // a client whose conn ends connects again
+	Pipeline     Pipeline      `json:"pipeline,omitempty"`      // empty: Nothing
+	Recover      bool          `json:"recover,omitempty"`       // clients know their position and go on from there when they return
+	JoinLeave    bool          `json:"join_leave,omitempty"`    // ask for joins and leaves of others
+	ReceiveBytes int           `json:"receive_bytes,omitempty"` // receive buffer of each socket; 0: the kernel's choice
 }
 
 // Check says what is wrong with g.
@@ -93,11 +116,18 @@ func (g *Group) Check() error {
 		return fmt.Errorf("with %d subscriptions per client, the channel %q needs {s} in it to give different names", g.Subscribed, g.Channels)
 	case g.TokenSecret != "" && g.Users == "":
 		return errors.New("tokens need a user")
+	case g.Recover && g.Subscribed != 1:
+		return errors.New("clients that recover have one subscription each")
+	case !slices.Contains([]Pipeline{"", Nothing, Commands, Everything}, g.Pipeline):
+		return fmt.Errorf("pipeline %q is not none, commands or all", g.Pipeline)
 	case g.SourceCount < 1 || g.PerChannel < 1 || g.InFlightMax < 1 || g.Patience <= 0:
 		return fmt.Errorf("group %s: source addresses, clients per channel, conns in flight and patience must be at least 1", g.Name)
 	}
 	return nil
 }
+
+// pipelined is true if a client sends its subscribes without waiting for the connect reply.
+func (g *Group) pipelined() bool { return g.Pipeline == Commands || g.Pipeline == Everything }
 
 // User is the id of client n; empty for an anonymous one.
 func (g *Group) User(n int) string {
@@ -140,7 +170,7 @@ func (o *Opened) Merge(other Opened) {
 	o.Errors = addCounts(o.Errors, other.Errors)
 }
 
-// Stats is what the clients of a group have seen since they were opened; Latency since it was last reset.
+// Stats is what the clients of a group have seen since they were opened; Latency and Opening since they were last reset.
 type Stats struct {
 	Live       int              `json:"live"`
 	Deliveries uint64           `json:"deliveries"` // publications, each counted once per client
@@ -150,12 +180,18 @@ type Stats struct {
 	Bytes      uint64           `json:"bytes"`  // read from sockets
 	Pings      uint64           `json:"pings"`  // of the protocol, all answered at once
 	Replies    uint64           `json:"replies"`
-	Unanswered uint64           `json:"unanswered"`       // requests without a reply when asking ended
-	Reopened   uint64           `json:"reopened"`         // clients that came back
+	Unanswered uint64           `json:"unanswered"` // requests without a reply when asking ended
+	Reopened   uint64           `json:"reopened"`   // clients that came back
+	Churned    uint64           `json:"churned"`    // clients that went to come back
+	Joins      uint64           `json:"joins"`
+	Leaves     uint64           `json:"leaves"`
+	Recovered  uint64           `json:"recovered"`        // publications that came with a subscription
+	Lost       uint64           `json:"lost"`             // clients that could not recover
 	Closes     map[string]int   `json:"closes,omitempty"` // conns that ended, by code and reason
 	Faults     map[string]int   `json:"faults,omitempty"` // what a server should not send
 	Latency    *measure.Latency `json:"latency,omitempty"`
-	Sample     []byte           `json:"sample,omitempty"` // the first ws frame with exactly one publication, header included
+	Opening    *measure.Latency `json:"opening,omitempty"` // from dialing to live
+	Sample     []byte           `json:"sample,omitempty"`  // the first ws frame with exactly one publication, header included
 }
 
 // Merge adds what another worker saw.
@@ -170,17 +206,28 @@ func (s *Stats) Merge(other Stats) {
 	s.Replies += other.Replies
 	s.Unanswered += other.Unanswered
 	s.Reopened += other.Reopened
+	s.Churned += other.Churned
+	s.Joins += other.Joins
+	s.Leaves += other.Leaves
+	s.Recovered += other.Recovered
+	s.Lost += other.Lost
 	s.Closes = addCounts(s.Closes, other.Closes)
 	s.Faults = addCounts(s.Faults, other.Faults)
-	if s.Latency == nil {
-		s.Latency = measure.NewLatency()
-	}
-	if other.Latency != nil {
-		s.Latency.Merge(other.Latency)
-	}
+	s.Latency = mergeLatency(s.Latency, other.Latency)
+	s.Opening = mergeLatency(s.Opening, other.Opening)
 	if s.Sample == nil {
 		s.Sample = other.Sample
 	}
+}
+
+func mergeLatency(to, from *measure.Latency) *measure.Latency {
+	if to == nil {
+		to = measure.NewLatency()
+	}
+	if from != nil {
+		to.Merge(from)
+	}
+	return to
 }
 
 // Tally is what did not arrive, per client, of publications 1 to the last one.

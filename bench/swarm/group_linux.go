@@ -22,6 +22,7 @@ type group struct {
 	words  words
 	role   role
 	stats  Stats
+	born   int64
 	due    int64 // the next turn
 
 	// How to dial.
@@ -36,10 +37,12 @@ type group struct {
 	dialed   int
 	inFlight int
 	progress int64 // when a client last got live
-	started  int64
+	started  int64 // opening
 
 	// Clients that come back, the first to do so first.
 	absent []absent
+
+	places *places // of clients that recover; nil: they do not
 }
 
 // absent is a client without a conn.
@@ -61,8 +64,11 @@ type role interface {
 }
 
 func newGroup(s *Swarm, cfg Group, done func(Opened)) (*group, error) {
-	g := &group{swarm: s, cfg: cfg, done: done, conns: make([]conn, cfg.Count)}
-	g.stats.Latency = measure.NewLatency()
+	g := &group{swarm: s, cfg: cfg, conns: make([]conn, cfg.Count), born: s.now()}
+	g.stats.Latency, g.stats.Opening = measure.NewLatency(), measure.NewLatency()
+	if cfg.Recover {
+		g.places = newPlaces(cfg.Count)
+	}
 	if err := g.address(); err != nil {
 		return nil, err
 	}
@@ -80,6 +86,8 @@ func newGroup(s *Swarm, cfg Group, done func(Opened)) (*group, error) {
 		g.role = talker{g}
 	case Receiver:
 		g.role = receiver{}
+	case Churner:
+		g.role = &churners{talker: talker{g}}
 	case Requester:
 		g.role = newRequesters(g)
 	case SlowHead, SlowFrame:
@@ -87,13 +95,22 @@ func newGroup(s *Swarm, cfg Group, done func(Opened)) (*group, error) {
 	default:
 		return nil, fmt.Errorf("group %s: unknown role %q", cfg.Name, cfg.Role)
 	}
-	g.started = s.now()
-	g.progress = g.started
-	g.plan = measure.Schedule{Start: g.started}
-	if cfg.ConnectRate > 0 {
-		g.plan = measure.Every(g.started, cfg.ConnectRate)
-	}
+	g.begin(done)
 	return g, nil
+}
+
+// begin starts to dial all clients, none of which has a conn.
+func (g *group) begin(done func(Opened)) {
+	g.done, g.opened, g.dialed, g.inFlight = done, Opened{}, 0, 0
+	for i := range g.conns {
+		g.conns[i].counted = false
+	}
+	g.started = g.swarm.now()
+	g.progress, g.due = g.started, g.started
+	g.plan = measure.Schedule{Start: g.started}
+	if g.cfg.ConnectRate > 0 {
+		g.plan = measure.Every(g.started, g.cfg.ConnectRate)
+	}
 }
 
 func (g *group) address() error {
@@ -258,7 +275,13 @@ func (g *group) live() int {
 }
 
 func (g *group) close() {
-	g.cfg.ComeBack, g.absent = false, nil
+	g.cfg.ComeBack = false
+	g.hangUpAll()
+}
+
+// hangUpAll ends all conns. An opening that is under way ends with them.
+func (g *group) hangUpAll() {
+	g.absent = nil
 	for i := range g.conns {
 		g.hangUp(int32(i))
 	}

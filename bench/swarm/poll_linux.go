@@ -33,13 +33,6 @@ func newClock() clock {
 
 func (c clock) now() int64 { return c.base + int64(time.Since(c.start)) }
 
-// Monotonic reads CLOCK_MONOTONIC, the clock that payloads are stamped with: it is one for all processes of a machine.
-func Monotonic() int64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail for this clock
-	return t.Nano()
-}
-
 // poll waits for sockets, for the bell that other goroutines ring, and for one moment.
 type poll struct {
 	epoll, bell, timer int

@@ -115,34 +115,41 @@ func (r *requesters) ask(i int32) {
 	}
 	q := &r.clients[i]
 	id := idRequest + q.first + q.asked
-	frame, err := r.request(i, id)
+	odd := q.sent%2 == 1
 	q.asked++
 	q.sent++
-	if err != nil {
+	if r.cfg.Request == Ping {
+		r.write(i, r.words.wrap(ws.OpPing, binary.BigEndian.AppendUint32(nil, id)))
+		return
+	}
+	r.words.command = r.request(i, id, odd)
+	if err := r.words.add(); err != nil {
 		r.fault("request: " + err.Error())
 		return
 	}
-	r.write(i, frame)
+	r.write(i, r.words.say())
 }
 
-func (r *requesters) request(i int32, id uint32) ([]byte, error) {
-	w := &r.words
+// request is client i's next command. Subscribe and its end take turns: the odd ones are ends.
+func (r *requesters) request(i int32, id uint32, odd bool) codec.Command {
 	channel := r.cfg.Channel(r.cfg.First+int(i), 0)
-	switch r.cfg.Request {
-	case Ping:
-		return w.wrap(ws.OpPing, binary.BigEndian.AppendUint32(nil, id)), nil
-	case Publish:
-		w.command = codec.Command{ID: id, Method: codec.MethodPublish}
-		w.command.Publish = codec.PublishRequest{Channel: channel, Data: []byte(`{"request":true}`)}
-		return w.say()
-	case Subscribe:
-		if r.clients[i].sent%2 == 0 {
-			return w.subscribe(id, channel, false)
-		}
+	c := codec.Command{ID: id}
+	switch {
+	case r.cfg.Request == Publish:
+		c.Method = codec.MethodPublish
+		c.Publish = codec.PublishRequest{Channel: channel, Data: []byte(`{"request":true}`)}
+	case r.cfg.Request == Presence:
+		c.Method, c.Presence.Channel = codec.MethodPresence, channel
+	case r.cfg.Request == PresenceStats:
+		c.Method, c.PresenceStats.Channel = codec.MethodPresenceStats, channel
+	case r.cfg.Request == History:
+		c.Method, c.History = codec.MethodHistory, codec.HistoryRequest{Channel: channel, Limit: -1}
+	case r.cfg.Request == Subscribe && !odd:
+		c.Method, c.Subscribe.Channel = codec.MethodSubscribe, channel
+	default:
+		c.Method, c.Unsubscribe.Channel = codec.MethodUnsubscribe, channel
 	}
-	w.command = codec.Command{ID: id, Method: codec.MethodUnsubscribe}
-	w.command.Unsubscribe.Channel = channel
-	return w.say()
+	return c
 }
 
 func (r *requesters) reply(i int32, id uint32, reply *codec.Reply) {

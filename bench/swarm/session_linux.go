@@ -79,6 +79,9 @@ func (g *group) message(i int32, event ws.Event) {
 			if stamp, ok := measure.FindStamp(bare); ok {
 				publications++
 				g.delivered(c, stamp)
+				if g.places != nil {
+					g.advance(i, delimited)
+				}
 				continue
 			}
 		}
@@ -94,14 +97,21 @@ func (g *group) message(i int32, event ws.Event) {
 
 // delivered notes one publication.
 func (g *group) delivered(c *conn, stamp measure.Stamp) {
+	if g.fresh(c, stamp) {
+		g.stats.Latency.Record(time.Duration(g.swarm.readAt - stamp.Due))
+	}
+}
+
+// fresh counts one publication and says whether the client did not have it before.
+func (g *group) fresh(c *conn, stamp measure.Stamp) bool {
 	late := c.window.Late
 	if !c.window.Take(stamp.Number) {
 		g.stats.Duplicates++
-		return
+		return false
 	}
 	g.stats.Deliveries++
 	g.stats.Late += uint64(c.window.Late - late)
-	g.stats.Latency.Record(time.Duration(g.swarm.readAt - stamp.Due))
+	return true
 }
 
 // control acts on whatever is not a stamped publication.
@@ -113,9 +123,7 @@ func (g *group) control(i int32, delimited []byte) {
 	}
 	switch {
 	case r.Push != nil:
-		if u := r.Push.Unsubscribe; u != nil {
-			g.fault("unsubscribed by the server: " + strconv.Itoa(int(u.Code)) + " " + u.Reason)
-		}
+		g.push(r.Push)
 	case r.ID == idConnect:
 		if r.Error != nil {
 			g.drop(i, 0, errorText("connect", r.Error))
@@ -124,46 +132,96 @@ func (g *group) control(i int32, delimited []byte) {
 		if r.Connect != nil {
 			g.conns[i].pongs = r.Connect.Pong
 		}
-		g.subscribe(i)
+		g.proceed(i)
 	case r.ID >= idSubscribe && r.ID < idRequest:
 		if r.Error != nil {
 			g.drop(i, 0, errorText("subscribe to "+g.cfg.Channels, r.Error))
 			return
 		}
 		g.conns[i].subscribed++
-		g.subscribe(i)
+		if g.places != nil && r.Subscribe != nil {
+			g.recovered(i, r.Subscribe)
+		}
+		g.proceed(i)
 	default:
 		g.role.reply(i, r.ID, &r)
 	}
 }
 
-// subscribe asks for the next subscription of client i, or finds that it has all.
-func (g *group) subscribe(i int32) {
+// push acts on what the server says unasked.
+func (g *group) push(p *codec.Push) {
+	switch {
+	case p.Unsubscribe != nil:
+		g.fault("unsubscribed by the server: " + strconv.Itoa(int(p.Unsubscribe.Code)) + " " + p.Unsubscribe.Reason)
+	case p.Join != nil:
+		g.stats.Joins++
+	case p.Leave != nil:
+		g.stats.Leaves++
+	}
+}
+
+// proceed asks for the next subscription of client i, unless it has asked for all already, or finds that it has all.
+func (g *group) proceed(i int32) {
 	c := &g.conns[i]
 	if int(c.subscribed) >= g.cfg.Subscribed {
 		g.enter(i, stateLive)
 		return
 	}
 	c.state = stateSubscribing
-	s := int(c.subscribed)
-	frame, err := g.words.subscribe(uint32(idSubscribe+s), g.cfg.Channel(g.cfg.First+int(i), s), g.cfg.Recoverable)
-	if err != nil {
+	if g.cfg.pipelined() {
+		return
+	}
+	if err := g.subscribe(i, int(c.subscribed)); err != nil {
 		g.drop(i, 0, "subscribe: "+err.Error())
 		return
 	}
-	g.write(i, frame)
+	g.write(i, g.words.say())
+}
+
+// subscribe adds a request for subscription s of client i.
+func (g *group) subscribe(i int32, s int) error {
+	r := codec.SubscribeRequest{
+		Channel: g.cfg.Channel(g.cfg.First+int(i), s), Recoverable: g.cfg.Recoverable, Positioned: g.cfg.Recoverable, JoinLeave: g.cfg.JoinLeave,
+	}
+	if g.places != nil {
+		g.places.ask(i, &r)
+	}
+	return g.words.subscribe(uint32(idSubscribe+s), r)
+}
+
+// greeting is the ws frame with which client i begins: connect, and all subscribes if the group is pipelined.
+func (g *group) greeting(i int32) ([]byte, error) {
+	err := g.words.connect(&g.cfg, g.cfg.First+int(i))
+	if g.cfg.pipelined() {
+		for s := 0; s < g.cfg.Subscribed && err == nil; s++ {
+			err = g.subscribe(i, s)
+		}
+	}
+	return g.words.say(), err
 }
 
 // talker goes through upgrade, connect and subscribe.
 type talker struct{ *group }
 
 func (t talker) connected(i int32) state {
-	t.write(i, t.words.head)
+	head := t.words.head
+	if t.cfg.Pipeline == Everything {
+		frame, err := t.greeting(i)
+		if err != nil {
+			t.drop(i, 0, "connection token: "+err.Error())
+			return stateClosed
+		}
+		head = append(head[:len(head):len(head)], frame...)
+	}
+	t.write(i, head)
 	return stateUpgrading
 }
 
 func (t talker) upgraded(i int32) state {
-	frame, err := t.words.connect(&t.cfg, t.cfg.First+int(i))
+	if t.cfg.Pipeline == Everything {
+		return stateConnecting
+	}
+	frame, err := t.greeting(i)
 	if err != nil {
 		t.drop(i, 0, "connection token: "+err.Error())
 		return stateClosed

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"stentor/bench/measure"
 )
 
 // readBytes is the one read buffer of a swarm.
@@ -27,6 +25,7 @@ type Swarm struct {
 	waits  []wait           // callers of Await
 	stop   bool
 	readAt int64 // when the bytes being looked at were read
+	work   work
 }
 
 // place is a client: its group and its index there.
@@ -64,11 +63,13 @@ func (s *Swarm) Run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer s.shut()
+	s.work = newWork(s.now()) // on this thread
 	for !s.stop {
 		events, err := s.poll.wait(s.due())
 		if err != nil {
 			return err
 		}
+		woken := s.now()
 		for i := range events {
 			s.event(&events[i])
 		}
@@ -79,6 +80,7 @@ func (s *Swarm) Run() error {
 			}
 		}
 		s.settle(now)
+		s.work.turn(woken, s.now())
 	}
 	return nil
 }
@@ -194,10 +196,10 @@ func (s *Swarm) Stats(name string, reset bool) (Stats, error) {
 	st := g.stats
 	st.Live = g.live()
 	st.Closes, st.Faults = addCounts(nil, st.Closes), addCounts(nil, st.Faults)
-	st.Latency = measure.NewLatency()
-	st.Latency.Merge(g.stats.Latency)
+	st.Latency, st.Opening = mergeLatency(nil, g.stats.Latency), mergeLatency(nil, g.stats.Opening)
 	if reset {
 		g.stats.Latency.Reset()
+		g.stats.Opening.Reset()
 	}
 	return st, nil
 }

@@ -412,7 +412,7 @@ func TestEveryCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.conns[0] = conn{fd: int32(pair[0]), state: stateUpgrading, reader: ws.Reader{Peer: ws.FromServer}}
-			g.stats = Stats{Latency: measure.NewLatency()}
+			g.stats = Stats{Latency: measure.NewLatency(), Opening: measure.NewLatency()}
 			if err := s.poll.add(pair[0], 0, 0, interestRead); err != nil {
 				t.Fatal(err)
 			}

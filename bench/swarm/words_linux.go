@@ -51,17 +51,20 @@ func newWords(form codec.Form, cfg *Group) words {
 	return w
 }
 
-// say encodes w.command as a ws frame, valid until the next call.
-func (w *words) say() ([]byte, error) {
-	var err error
-	if w.body, err = codec.AppendCommand(w.body[:0], w.form, &w.command); err != nil {
-		return nil, err
-	}
+// add encodes w.command behind those that wait to be said.
+func (w *words) add() (err error) {
+	w.body, err = codec.AppendCommand(w.body, w.form, &w.command)
+	return err
+}
+
+// say puts what was added into one ws frame, valid until the next call.
+func (w *words) say() []byte {
 	body := w.body
+	w.body = w.body[:0]
 	if w.form == codec.JSON {
 		body = bytes.TrimSuffix(body, []byte("\n"))
 	}
-	return w.wrap(w.op, body), nil
+	return w.wrap(w.op, body)
 }
 
 // wrap puts payload into a ws frame, valid until the next call.
@@ -70,8 +73,8 @@ func (w *words) wrap(op ws.OpCode, payload []byte) []byte {
 	return w.frame
 }
 
-// connect is the first command of client n.
-func (w *words) connect(cfg *Group, n int) ([]byte, error) {
+// connect adds the first command of client n.
+func (w *words) connect(cfg *Group, n int) error {
 	w.command = codec.Command{ID: idConnect, Method: codec.MethodConnect}
 	w.command.Connect.Name = "stentor-bench"
 	if cfg.TokenSecret != "" {
@@ -79,18 +82,17 @@ func (w *words) connect(cfg *Group, n int) ([]byte, error) {
 		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": cfg.User(n), "iat": now.Unix(), "exp": now.Add(tokenLife).Unix()})
 		signed, err := token.SignedString([]byte(cfg.TokenSecret))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		w.command.Connect.Token = signed
 	}
-	return w.say()
+	return w.add()
 }
 
-// subscribe asks for a subscription.
-func (w *words) subscribe(id uint32, channel string, recoverable bool) ([]byte, error) {
-	w.command = codec.Command{ID: id, Method: codec.MethodSubscribe}
-	w.command.Subscribe = codec.SubscribeRequest{Channel: channel, Recoverable: recoverable, Positioned: recoverable}
-	return w.say()
+// subscribe adds a request for a subscription.
+func (w *words) subscribe(id uint32, r codec.SubscribeRequest) error {
+	w.command = codec.Command{ID: id, Method: codec.MethodSubscribe, Subscribe: r}
+	return w.add()
 }
 
 // next cuts the first message off payload: delimited as the codec reads it, bare as it is looked at. ok is false at the end,

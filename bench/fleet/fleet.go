@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"stentor/bench/pipe"
 	"stentor/bench/probe"
@@ -21,21 +20,6 @@ const (
 	// filesSpare are the descriptors that a process needs for itself.
 	filesSpare = 64
 )
-
-// FilesMax is how many descriptors a process of ours may open; the soft limit is raised to the hard one first.
-func FilesMax() (int, error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, fmt.Errorf("limit of open files: %w", err)
-	}
-	if limit.Cur < limit.Max {
-		raised := unix.Rlimit{Cur: limit.Max, Max: limit.Max}
-		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
-			limit = raised
-		}
-	}
-	return int(min(limit.Cur, 1<<30)), nil
-}
 
 // Size is how many workers hold conns sockets. asked is what the user wants, 0: as few as the descriptor limit allows.
 func Size(conns, asked int) (int, error) {
@@ -230,14 +214,7 @@ func (f *Fleet) Tally(ctx context.Context, group string, last int) (swarm.Tally,
 
 // Ask lets the requesters of a group send perSecond requests a second in all.
 func (f *Fleet) Ask(ctx context.Context, group string, perSecond float64) error {
-	shares := f.groups[group]
-	total := 0
-	for _, s := range shares {
-		total += s.count
-	}
-	return each(shares, func(s share) error {
-		return s.worker.Call(ctx, opAsk, askBody{Name: group, PerSecond: perSecond * float64(s.count) / float64(total)}, nil)
-	})
+	return f.atRate(ctx, opAsk, group, perSecond)
 }
 
 // Hush ends what Ask began and returns when all requests are answered, or after patience.
@@ -247,9 +224,97 @@ func (f *Fleet) Hush(ctx context.Context, group string, patience time.Duration) 
 	})
 }
 
+// Churn lets perSecond clients a second of a group of churners go and come back, in all; 0 ends it.
+func (f *Fleet) Churn(ctx context.Context, group string, perSecond float64) error {
+	return f.atRate(ctx, opChurn, group, perSecond)
+}
+
+// atRate gives each worker its share of perSecond.
+func (f *Fleet) atRate(ctx context.Context, op, group string, perSecond float64) error {
+	shares := f.groups[group]
+	total := 0
+	for _, s := range shares {
+		total += s.count
+	}
+	return each(shares, func(s share) error {
+		return s.worker.Call(ctx, op, askBody{Name: group, PerSecond: perSecond * float64(s.count) / float64(total)}, nil)
+	})
+}
+
+// Stall makes the clients of a group stop reading, or read again.
+func (f *Fleet) Stall(ctx context.Context, group string, stalled bool) error {
+	return each(f.groups[group], func(s share) error {
+		return s.worker.Call(ctx, opStall, stallBody{Name: group, Stalled: stalled}, nil)
+	})
+}
+
+// Leave ends all conns of a group at once. What its clients have received stays known.
+func (f *Fleet) Leave(ctx context.Context, group string) error {
+	return each(f.groups[group], func(s share) error { return s.worker.Call(ctx, opLeave, nameBody{Name: group}, nil) })
+}
+
+// Back connects the clients of a group anew and returns as Open does.
+func (f *Fleet) Back(ctx context.Context, group string) (swarm.Opened, error) {
+	var mu sync.Mutex
+	var sum swarm.Opened
+	err := each(f.groups[group], func(s share) error {
+		var opened swarm.Opened
+		if err := s.worker.Call(ctx, opBack, nameBody{Name: group}, &opened); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		sum.Merge(opened)
+		return nil
+	})
+	if err == nil {
+		err = sum.Err()
+	}
+	return sum, err
+}
+
 // Shut closes the conns of a group.
 func (f *Fleet) Shut(ctx context.Context, group string) error {
 	shares := f.groups[group]
 	delete(f.groups, group)
 	return each(shares, func(s share) error { return s.worker.Call(ctx, opShut, nameBody{Name: group}, nil) })
+}
+
+// Load is that of the hardest worked worker since it was last asked.
+func (f *Fleet) Load(ctx context.Context) (swarm.Load, error) {
+	var mu sync.Mutex
+	var worst swarm.Load
+	err := each(f.all(), func(s share) error {
+		var l swarm.Load
+		if err := s.worker.Call(ctx, opLoad, nil, &l); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		worst.Worse(l)
+		return nil
+	})
+	return worst, err
+}
+
+// Heap adds up what is alive in the workers after a collection, in bytes.
+func (f *Fleet) Heap(ctx context.Context) (int64, error) {
+	var sum atomic.Int64
+	err := each(f.all(), func(s share) error {
+		var n int64
+		if err := s.worker.Call(ctx, opHeap, nil, &n); err != nil {
+			return err
+		}
+		sum.Add(n)
+		return nil
+	})
+	return sum.Load(), err
+}
+
+// all is every worker, whatever it has of any group.
+func (f *Fleet) all() (shares []share) {
+	for _, w := range f.workers {
+		shares = append(shares, share{worker: w})
+	}
+	return shares
 }

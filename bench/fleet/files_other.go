@@ -1,0 +1,6 @@
+//go:build !linux
+
+package fleet
+
+// FilesMax needs Linux.
+func FilesMax() (int, error) { return 0, errLinuxOnly }
