@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"strconv"
@@ -13,9 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stentor/bench/bare"
 	"stentor/bench/benchtest"
 	"stentor/bench/measure"
-	"stentor/bench/swarm"
+	"stentor/bench/result"
 )
 
 // TestMain lets the test binary be the worker processes and the bare writer, as cmd/stentor is.
@@ -36,30 +36,87 @@ func root() *cobra.Command {
 	return root
 }
 
-// execute runs "stentor bench" with args on server and decodes its report into result, which may be nil.
-func execute(t *testing.T, server *benchtest.Server, result any, args ...string) (log string, err error) {
+// execute runs "stentor bench" with args on server and returns its result, and what it said beside that.
+func execute(t *testing.T, server *benchtest.Server, args ...string) (r *result.Result, log string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	args = append([]string{"bench"}, args...)
-	args = append(args, "--url", "ws://"+server.Addr()+"/connection/websocket", "--api-key", "key", "--pid", strconv.Itoa(os.Getpid()), "--source-count", "3")
-	if result != nil {
-		args = append(args, "--json")
-	}
+	args = append(args, "--target", "ws://"+server.Addr()+"/connection/websocket", "--api-key", "key", "--pid", strconv.Itoa(os.Getpid()), "--source-count", "3", "--json")
 	c := root()
 	var out, logged bytes.Buffer
 	c.SetArgs(args)
 	c.SetOut(&out)
 	c.SetErr(&logged)
 	err = c.ExecuteContext(ctx)
-	if result != nil && out.Len() > 0 {
-		if err := json.Unmarshal(out.Bytes(), result); err != nil {
-			t.Fatalf("%v in %s", err, out.String())
-		}
-	} else {
-		logged.Write(out.Bytes())
+	if out.Len() == 0 {
+		return nil, logged.String(), err
 	}
-	return logged.String(), err
+	if lines := strings.Count(out.String(), "\n"); lines != 1 {
+		t.Errorf("%d lines of JSON", lines)
+	}
+	all, readErr := result.Read(&out)
+	if readErr != nil || len(all) != 1 {
+		t.Fatalf("%v in %s", readErr, out.String())
+	}
+	if (all[0].Error != "") != (err != nil) {
+		t.Errorf("the result says %q, the run %v", all[0].Error, err)
+	}
+	all[0].Text(&logged)
+	return &all[0], logged.String(), err
+}
+
+// must is execute of a run that succeeds.
+func must(t *testing.T, server *benchtest.Server, args ...string) *result.Result {
+	t.Helper()
+	r, log, err := execute(t, server, args...)
+	if err != nil || r == nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	return r
+}
+
+// metric is the value of a metric that must be there.
+func metric(t *testing.T, r *result.Result, name string) float64 {
+	t.Helper()
+	m, ok := r.Metric(name)
+	if !ok {
+		t.Fatalf("no metric %q in %+v", name, r.Metrics)
+	}
+	return m.Value
+}
+
+// curve is a curve that must be there.
+func curve(t *testing.T, r *result.Result, name string) measure.Percentiles {
+	t.Helper()
+	c, ok := r.Curve(name)
+	if !ok || c.Percentiles.Max <= 0 || len(c.Points) == 0 {
+		t.Fatalf("no curve %q in %+v", name, r.Curves)
+	}
+	return c.Percentiles
+}
+
+// rows are those of a table that must be there.
+func rows(t *testing.T, r *result.Result, name string) []result.Row {
+	t.Helper()
+	table, ok := r.Table(name)
+	if !ok {
+		t.Fatalf("no table %q in %+v", name, r.Tables)
+	}
+	return table.Rows
+}
+
+// lossless checks the counts of what did not arrive as it should.
+func lossless(t *testing.T, r *result.Result) {
+	t.Helper()
+	for _, name := range []string{"missing", "came twice", "out of order"} {
+		if n := metric(t, r, name); n != 0 {
+			t.Errorf("%s: %v", name, n)
+		}
+	}
+	if n := r.Count("faults"); n != nil {
+		t.Errorf("faults %v", n)
+	}
 }
 
 func serve(t *testing.T, cfg benchtest.Config) *benchtest.Server {
@@ -72,34 +129,36 @@ func serve(t *testing.T, cfg benchtest.Config) *benchtest.Server {
 
 func TestIdleRun(t *testing.T) {
 	server := serve(t, benchtest.Config{Secret: "s3cret", PingEvery: time.Millisecond})
-	var r IdleReport
-	log, err := execute(t, server, &r, "idle", "--steps", "20,40,60", "--per-channel", "4", "--publish", "--recoverable", "--settle", "20ms",
-		"--hold", "50ms", "--token-hmac-secret", "s3cret", "--pprof-url", "http://"+server.Addr()+"/debug/pprof", "--workers", "3")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
+	r := must(t, server, "idlesub", "--steps", "20,40,60", "--per-channel", "4", "--publish", "--recoverable", "--settle", "20ms",
+		"--hold", "300ms", "--token-hmac-secret", "s3cret", "--pprof-url", "/debug/pprof", "--workers", "3")
+	steps := rows(t, r, "steps")
+	if len(steps) != 4 || steps[0].Cells[0] != 0 || steps[3].Cells[0] != 60 || steps[3].Cells[1] != 15 {
+		t.Errorf("steps %+v", steps)
 	}
-	if len(r.Steps) != 4 || r.Steps[0].Clients != 0 || r.Steps[3].Clients != 60 || r.Steps[3].Channels != 15 {
-		t.Errorf("steps %+v", r.Steps)
-	}
-	for _, s := range r.Steps {
-		if s.RSS == 0 || s.Heap == nil || s.Heap.Objects == 0 || s.Heap.Goroutines == 0 {
-			t.Errorf("step %+v", s)
+	for _, s := range steps {
+		for _, c := range s.Cells[3:7] { // resident, heap, objects, goroutines
+			if !c.Known() || c == 0 {
+				t.Errorf("step %+v", s)
+			}
 		}
 	}
 	// A goroutine, a buffer and a hijacked conn per client: kilobytes.
-	if r.Heap == nil || r.Heap.Slope < 1000 || r.Objects.Slope < 5 || r.RSS == nil || r.Pings == 0 {
-		t.Errorf("%+v heap %+v objects %+v", r, r.Heap, r.Objects)
+	if metric(t, r, "heap bytes per client") < 1000 || metric(t, r, "heap objects per client") < 5 || metric(t, r, "pings answered") == 0 {
+		t.Errorf("%+v", r.Metrics)
 	}
 	if users := server.Users(); len(users) != 60 || users["user-59"] != 1 {
 		t.Errorf("%d users", len(users))
 	}
+	if len(r.Series) == 0 || r.Series[len(r.Series)-1].RSS == 0 || r.Machine.Cores == 0 || strings.Contains(r.Command, "s3cret") || !strings.Contains(r.Command, "--recoverable") {
+		t.Errorf("%+v", r)
+	}
 
-	log, err = execute(t, server, nil, "idle", "--clients", "10", "--settle", "10ms", "--token-hmac-secret", "s3cret",
+	_, log, err := execute(t, server, "idle", "--clients", "10", "--settle", "10ms", "--token-hmac-secret", "s3cret",
 		"--pprof-url", "http://"+server.Addr()+"/debug/pprof", "--max-heap", "1")
 	if err == nil || !strings.Contains(err.Error(), "over budget: heap bytes per client") {
 		t.Errorf("gate: %v\n%s", err, log)
 	}
-	if !strings.Contains(log, "heap objects") || !strings.Contains(log, "per client") {
+	if !strings.Contains(log, "heap objects per client") || !strings.Contains(log, "goroutines") {
 		t.Errorf("report:\n%s", log)
 	}
 }
@@ -109,106 +168,154 @@ func TestFanoutRun(t *testing.T) {
 		name string
 		cfg  benchtest.Config
 		args []string
-		want int // publications
+		want float64 // publications; 0: some
 	}{
-		{"rate", benchtest.Config{}, []string{"--rate", "200", "--publications", "20"}, 20},
-		{"duration", benchtest.Config{}, []string{"--rate", "100", "--duration", "50ms"}, 0},
+		{"rate", benchtest.Config{}, []string{"--pace", "rate", "--rate", "200", "--publications", "20"}, 20},
+		{"duration", benchtest.Config{}, []string{"--pace", "rate", "--rate", "100", "--duration", "50ms"}, 0},
 		{"acked", benchtest.Config{ChopBytes: 50}, []string{"--pace", "acked", "--publishers", "3", "--publications", "20"}, 20},
 		{"delivered in batches", benchtest.Config{}, []string{"--pace", "delivered", "--publications", "5", "--burst", "4"}, 20},
 		{"together", benchtest.Config{}, []string{"--pace", "delivered", "--publications", "5", "--burst", "4", "--burst-by", "together"}, 20},
-		{"protobuf", benchtest.Config{Protobuf: true}, []string{"--protobuf", "--rate", "200", "--publications", "20"}, 20},
+		{"protobuf", benchtest.Config{Protobuf: true}, []string{"--protobuf", "--pace", "rate", "--rate", "200", "--publications", "20"}, 20},
+		{"quiet subscriptions", benchtest.Config{}, []string{"--channel", "fanout-{s}", "--subscriptions", "3", "--pace", "delivered", "--publications", "2"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := serve(t, c.cfg)
-			var r FanoutReport
-			log, err := execute(t, server, &r, append([]string{"fanout", "--subscribers", "30", "--workers", "2"}, c.args...)...)
-			if err != nil {
-				t.Fatalf("%v\n%s", err, log)
+			r := must(t, server, append([]string{"fanout", "--subscribers", "30", "--workers", "2"}, c.args...)...)
+			n := metric(t, r, "publications")
+			if c.want > 0 && n != c.want || n == 0 || float64(curve(t, r, "delivery").Count) != 30*n {
+				t.Errorf("%v publications, %d deliveries", n, curve(t, r, "delivery").Count)
 			}
-			if c.want > 0 && r.Publications != c.want || r.Publications == 0 || r.Deliveries != uint64(30*r.Publications) {
-				t.Errorf("%d publications, %d deliveries", r.Publications, r.Deliveries)
+			for _, name := range []string{"missing", "came twice"} {
+				if metric(t, r, name) != 0 {
+					t.Errorf("%+v", r.Metrics)
+				}
 			}
-			if r.Tally != (swarm.Tally{}) || r.Latency.Count != int64(r.Deliveries) || r.CPU <= 0 || r.CPUPerDelivery <= 0 || r.Latency.Max <= 0 {
-				t.Errorf("%+v", r)
+			if metric(t, r, "server CPU per delivery") <= 0 || metric(t, r, "deliveries per second") <= 0 || curve(t, r, "API answer").Count == 0 {
+				t.Errorf("%+v", r.Metrics)
 			}
 		})
 	}
 }
 
-func TestFanoutFindsLosses(t *testing.T) {
-	server := serve(t, benchtest.Config{LoseEvery: 7})
-	var r FanoutReport
-	_, err := execute(t, server, &r, "fanout", "--subscribers", "5", "--rate", "1000", "--publications", "20", "--drain", "100ms")
-	if err == nil || !strings.Contains(err.Error(), "2 publications are missing at 1 subscribers") || r.Tally.Missing != 2 {
-		t.Errorf("%v %+v", err, r.Tally)
+func TestFanoutToTheKnee(t *testing.T) {
+	server := serve(t, benchtest.Config{})
+	r := must(t, server, "fanout", "--subscribers", "20", "--rate", "50", "--step", "100ms", "--steps", "3", "--factor", "2", "--knee-latency", "10s")
+	steps := rows(t, r, "steps to the knee")
+	if len(steps) != 3 || metric(t, r, "knee") != 200 || steps[2].Name != "" || !strings.Contains(strings.Join(r.Notes, ""), "no step was lost") {
+		t.Errorf("%+v %v", steps, r.Notes)
 	}
-	server = serve(t, benchtest.Config{TwiceAt: 7})
-	log, err := execute(t, server, nil, "fanout", "--subscribers", "5", "--rate", "1000", "--publications", "20")
-	if err == nil || !strings.Contains(err.Error(), "5 publications came twice") || !strings.Contains(log, "twice             5") {
-		t.Errorf("%v\n%s", err, log)
+	lossless(t, r)
+
+	// A latency that no server keeps: the first step is lost.
+	r = must(t, server, "fanout", "--subscribers", "20", "--rate", "50", "--step", "100ms", "--knee-latency", "1ns")
+	if steps := rows(t, r, "steps to the knee"); len(steps) != 1 || steps[0].Name != "lost" || !strings.Contains(strings.Join(r.Notes, ""), "lower --rate") {
+		t.Errorf("%+v %v", steps, r.Notes)
 	}
 }
 
-func TestAgainstBare(t *testing.T) {
+func TestFanoutFindsLosses(t *testing.T) {
+	server := serve(t, benchtest.Config{LoseEvery: 7})
+	args := []string{"fanout", "--subscribers", "5", "--pace", "rate", "--rate", "1000", "--publications", "20"}
+	r, _, err := execute(t, server, append(args, "--drain", "100ms")...)
+	if err == nil || !strings.Contains(err.Error(), "2 publications are missing at 1 subscribers") || metric(t, r, "missing") != 2 {
+		t.Errorf("%v %+v", err, r)
+	}
+	server = serve(t, benchtest.Config{TwiceAt: 7})
+	r, _, err = execute(t, server, args...)
+	if err == nil || !strings.Contains(err.Error(), "5 publications came twice") || metric(t, r, "came twice") != 5 {
+		t.Errorf("%v %+v", err, r)
+	}
+	server = serve(t, benchtest.Config{SwapAt: 7})
+	r, _, err = execute(t, server, args...)
+	if err == nil || !strings.Contains(err.Error(), "5 publications came out of order") || metric(t, r, "out of order") != 5 {
+		t.Errorf("%v %+v", err, r)
+	}
+}
+
+func TestFanoutFloors(t *testing.T) {
 	server := serve(t, benchtest.Config{})
-	args := []string{"fanout", "--subscribers", "50", "--against-bare", "--rounds", "3", "--round-publications", "5", "--round-bursts", "2", "--burst", "4"}
-	var r BareReport
-	log, err := execute(t, server, &r, args...)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
+	args := []string{"fanout", "--subscribers", "50", "--floor", "--rounds", "3", "--round-publications", "5", "--round-bursts", "2", "--burst", "4",
+		"--floor-program", os.Args[0] + " bench bare"}
+	r := must(t, server, args...)
+	others := []string{string(bare.Write), "program"}
+	if bare.UringRefusal() == nil {
+		others = append(others, string(bare.Uring))
+	} else if !strings.Contains(strings.Join(r.Notes, ""), "no floor through an io_uring") {
+		t.Errorf("notes %v", r.Notes)
 	}
-	if r.BurstSize != 4 || r.FrameBytes < 130 || r.FrameBytes > 200 {
-		t.Errorf("%+v", r)
-	}
-	for _, side := range []BareSide{r.Alone, r.Burst} {
-		if side.Ratio.N != 3 || side.Ratio.Median <= 0 || len(side.Server) != 3 || len(side.Bare) != 3 || side.PerFrame != 1 {
-			t.Errorf("%+v", side)
+	for _, part := range []string{"alone", "burst of 4"} {
+		if n := len(rows(t, r, part+": CPU per delivery by round")); n != 3 {
+			t.Errorf("%s: %d rounds", part, n)
+		}
+		for _, other := range others {
+			m, ok := r.Metric(part + ": server / " + other)
+			if !ok || m.Value <= 0 || m.Spread == nil || m.Spread.N != 3 {
+				t.Errorf("%s, %s: %+v", part, other, m)
+			}
 		}
 	}
-	log, err = execute(t, server, nil, append(args, "--max-ratio", "0.001")...)
-	if err == nil || !strings.Contains(err.Error(), "over budget") || !strings.Contains(log, "median of the paired ratios") {
+	lossless(t, r)
+	if _, log, err := execute(t, server, append(args, "--max-ratio", "0.001")...); err == nil || !strings.Contains(err.Error(), "over budget: alone") {
 		t.Errorf("%v\n%s", err, log)
 	}
 }
 
 func TestMixedRun(t *testing.T) {
 	server := serve(t, benchtest.Config{PingEvery: 5 * time.Millisecond})
-	var r MixedReport
 	args := []string{"mixed", "--subscribers", "20", "--requesters", "10", "--request-rate", "20", "--rate", "100", "--phase", "200ms", "--rounds", "2"}
-	log, err := execute(t, server, &r, append(args, "--overload", "200ms", "--publishers", "2")...)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
-	}
+	r := must(t, server, append(args, "--overload", "200ms", "--publishers", "2")...)
 	// A request every 5 ms, two phases of 200 ms, each with the one that is due at its start.
-	for _, p := range []MixedPhase{r.Quiet, r.Loud} {
-		if p.Requests.Count < 40 || len(p.P99s) != 2 || p.Requests.P99 <= 0 {
-			t.Errorf("%+v", p)
+	for _, name := range []string{"request, quiet", "request, loud"} {
+		if c := curve(t, r, name); c.Count < 40 {
+			t.Errorf("%s: %+v", name, c)
 		}
 	}
-	if r.Quiet.Fanout.Count != 0 || r.Loud.Fanout.Count == 0 || r.P99Ratio.N != 2 || r.Tally != (swarm.Tally{}) || len(r.Faults) != 0 {
+	if n := len(rows(t, r, "rounds: p99 of a request")); n != 2 || curve(t, r, "delivery").Count == 0 {
+		t.Errorf("%d rounds", n)
+	}
+	lossless(t, r)
+	if metric(t, r, "overload: publications") == 0 || metric(t, r, "overload: deliveries per second") == 0 || metric(t, r, "overload: pings answered") == 0 {
+		t.Errorf("%+v", r.Metrics)
+	}
+	if n := r.Count("subscribers that ended in overload"); n != nil {
+		t.Errorf("%v", n)
+	}
+	r = must(t, server, append(args, "--overload", "100ms", "--overload-rate", "100", "--request", "ping")...)
+	if metric(t, r, "overload: requesters closed with 3012") != 0 || metric(t, r, "unanswered requests") != 0 {
+		t.Errorf("%+v", r.Metrics)
+	}
+}
+
+func TestTrickleRun(t *testing.T) {
+	server := serve(t, benchtest.Config{HeadMax: 50 * time.Millisecond})
+	args := []string{"trickle", "--subscribers", "20", "--slow", "10", "--pause", "10ms", "--rate", "100", "--phase", "200ms", "--rounds", "2"}
+	r := must(t, server, args...)
+	if n := len(rows(t, r, "rounds: latency of healthy subscribers")); n != 2 || curve(t, r, "delivery beside").Count != 2*20*20 || len(r.Count("slow conns that ended")) == 0 {
 		t.Errorf("%+v", r)
 	}
-	if o := r.Overload; o == nil || o.Publications == 0 || o.Deliveries == 0 || o.Pings == 0 || len(o.Closes) != 0 || len(o.AskerCloses) != 0 {
-		t.Errorf("%+v", o)
-	}
-	log, err = execute(t, server, nil, append(args, "--overload", "100ms", "--overload-rate", "100", "--request", "ping")...)
-	if err != nil || !strings.Contains(log, "loud / quiet") || !strings.Contains(log, "0 requesters, 0 subscribers") {
+	lossless(t, r)
+	if _, log, err := execute(t, server, append(args, "--max-p99-ratio", "0.0001")...); err == nil || !strings.Contains(err.Error(), "over budget: p99 beside / without") {
 		t.Errorf("%v\n%s", err, log)
 	}
 }
 
 func TestSlowRun(t *testing.T) {
-	server := serve(t, benchtest.Config{HeadMax: 50 * time.Millisecond})
-	var r SlowReport
-	args := []string{"slow", "--subscribers", "20", "--slow", "10", "--pause", "10ms", "--rate", "100", "--phase", "200ms", "--rounds", "2"}
-	log, err := execute(t, server, &r, args...)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log)
+	server := serve(t, benchtest.Config{QueueMax: 512 << 10})
+	args := []string{"slow", "--subscribers", "10", "--stalled", "3", "--rate", "100", "--payload", "20000", "--phase", "1s", "--rounds", "1"}
+	r := must(t, server, append(args, "--rest", "10ms")...)
+	if metric(t, r, "saw close 3008") != 3 || metric(t, r, "closed with 3008 by the server's count") != 3 || metric(t, r, restRatio) <= 0 {
+		t.Errorf("%+v", r.Metrics)
 	}
-	if len(r.Rounds) != 2 || r.P99Ratio.N != 2 || r.Tally != (swarm.Tally{}) || r.Rounds[0].Beside.Count != 20*20 || len(r.SlowCloses) == 0 {
-		t.Errorf("%+v", r)
+	lossless(t, r)
+
+	server = serve(t, benchtest.Config{QueueMax: 512 << 10, NoMetrics: true})
+	r = must(t, server, args...)
+	if metric(t, r, "saw close 3008") != 3 || !strings.Contains(strings.Join(r.Notes, ""), "at the end of a phase") {
+		t.Errorf("%+v %v", r.Metrics, r.Notes)
 	}
-	if log, err = execute(t, server, nil, append(args, "--max-p99-ratio", "0.0001")...); err == nil || !strings.Contains(log, "beside / without") {
+
+	server = serve(t, benchtest.Config{}) // holds whatever it has to
+	if _, log, err := execute(t, server, "slow", "--subscribers", "2", "--stalled", "2", "--rate", "100", "--phase", "100ms", "--rounds", "1"); err == nil || !strings.Contains(err.Error(), "0 of 2 stalled clients") {
 		t.Errorf("%v\n%s", err, log)
 	}
 }
@@ -224,23 +331,29 @@ func TestRefusals(t *testing.T) {
 		{[]string{"idle", "--per-channel", "0"}, "--per-channel"},
 		{[]string{"idle", "--max-heap", "5"}, "--pprof-url"},
 		{[]string{"idle", "--clients", "9000000"}, "ulimit -n"},
-		{[]string{"idle", "--publish", "--payload", "5"}, "--payload"},
+		{[]string{"idlesub", "--publish", "--payload", "5"}, "--payload"},
+		{[]string{"idle", "--publish"}, "--subscriptions"},
 		{[]string{"idle", "--clients", "1", "--settle", "1ms", "--pprof-url", "http://" + server.Addr() + "/nothing"}, "debug.enabled"},
 		{[]string{"idle", "--clients", "1", "--settle", "1ms", "--subscriptions", "2"}, "{s}"},
 		{[]string{"idle", "--clients", "1", "--pid", "1073741824"}, "no process"},
-		{[]string{"idle", "--clients", "1", "--api-key", "wrong", "--publish", "--settle", "1ms"}, "http_api.key"},
+		{[]string{"idlesub", "--clients", "1", "--api-key", "wrong", "--publish", "--settle", "1ms"}, "http_api.key"},
 		{[]string{"fanout", "--pace", "walk"}, "--pace"},
 		{[]string{"fanout", "--burst-by", "bus"}, "--burst-by"},
-		{[]string{"fanout", "--against-bare", "--pid", "0"}, "pgrep"},
-		{[]string{"fanout", "--max-ratio", "1"}, "--against-bare"},
+		{[]string{"fanout", "--floor", "--pid", "0"}, "pgrep"},
+		{[]string{"fanout", "--max-ratio", "1"}, "--floor"},
+		{[]string{"fanout", "--factor", "1"}, "--factor"},
+		{[]string{"fanout", "--floor", "--floor-program", "/nonexistent", "--subscribers", "1", "--rounds", "1"}, "--floor-program"},
 		{[]string{"fanout", "--url", "wss://example.org/"}, "wss://"},
-		{[]string{"fanout", "--url", "http://example.org/"}, "--url"},
-		{[]string{"fanout", "--url", "ws://127.0.0.1:99999/"}, "--url"},
+		{[]string{"fanout", "--url", "http://example.org/"}, "--target"},
+		{[]string{"fanout", "--url", "ws://127.0.0.1:99999/"}, "--target"},
 		{[]string{"fanout", "--subscribers", "1", "--publications", "1", "--api-url", "http://" + server.Addr() + "/nothing"}, "--api-url"},
 		{[]string{"mixed", "--request", "dance"}, "--request"},
 		{[]string{"mixed", "--request-rate", "0"}, "--request-rate"},
-		{[]string{"slow", "--slow", "1"}, "--slow"},
-		{[]string{"slow", "--pause", "0s"}, "--pause"},
+		{[]string{"trickle", "--slow", "1"}, "--slow"},
+		{[]string{"trickle", "--pause", "0s"}, "--pause"},
+		{[]string{"slow", "--stalled", "0"}, "--stalled"},
+		{[]string{"slow", "--rest", "1s", "--pid", "0"}, "--rest"},
+		{[]string{"slow", "--max-rest-ratio", "2"}, "--rest"},
 	} {
 		// Later flags win, so that a case may name another server or process.
 		root := root()
@@ -260,11 +373,12 @@ func TestHelp(t *testing.T) {
 		name  string
 		holds []string
 	}{
-		{"", []string{"idle", "fanout", "mixed", "slow"}},
+		{"", []string{"idle", "idlesub", "fanout", "mixed", "slow", "trickle", "compare", "page"}},
 		{"idle", []string{"Examples:", "--steps", "--connect-rate float", "(default 4000)"}},
-		{"fanout", []string{"Examples:", "--against-bare", "(default 10000)"}},
+		{"fanout", []string{"Examples:", "--floor ", "(default 10000)"}},
 		{"mixed", []string{"Examples:", "--overload duration", "3012"}},
-		{"slow", []string{"Examples:", "--slow int", "(default 2000)"}},
+		{"slow", []string{"Examples:", "--stalled int", "(default 10)"}},
+		{"trickle", []string{"Examples:", "--slow int", "(default 2000)"}},
 	} {
 		root := root()
 		// A root whose own usage is about other flags, as that of the server is.
@@ -287,35 +401,26 @@ func TestHelp(t *testing.T) {
 }
 
 func TestIdleFit(t *testing.T) {
-	r := IdleReport{Steps: []IdleStep{
-		{Clients: 0, RSS: 10 << 20}, {Clients: 100, RSS: 11 << 20}, {Clients: 200, RSS: 12 << 20},
-	}}
-	r.fit()
-	if r.Heap != nil || r.RSS == nil || r.RSS.Slope != float64(1<<20)/100 || r.RSS.Intercept != 10<<20 {
-		t.Errorf("%+v", r.RSS)
+	l := fit([]idleStep{{clients: 0, rss: 10 << 20}, {clients: 100, rss: 11 << 20}, {clients: 200, rss: 12 << 20}})
+	if l.heap != nil || l.rss == nil || l.rss.Slope != float64(1<<20)/100 || l.rss.Intercept != 10<<20 {
+		t.Errorf("%+v", l.rss)
 	}
 }
 
 func TestOverloadCountsNoPong(t *testing.T) {
 	mixed := map[string]int{"3012 no pong": 2, "3008 slow": 5}
 	for _, c := range []struct {
-		report OverloadReport
-		rate   float64
-		fails  bool
+		overload overload
+		rate     float64
+		fails    bool
 	}{
-		{OverloadReport{AskerCloses: mixed}, 0, true},
-		{OverloadReport{Closes: mixed}, 0, false},
-		{OverloadReport{Closes: mixed}, 100, true},
-		{OverloadReport{AskerCloses: map[string]int{"3008 slow": 5}}, 100, false},
+		{overload{askCloses: mixed}, 0, true},
+		{overload{closes: mixed}, 0, false},
+		{overload{closes: mixed}, 100, true},
+		{overload{askCloses: map[string]int{"3008 slow": 5}}, 100, false},
 	} {
-		r := MixedReport{Overload: &c.report}
-		if err := r.gate(&Mixed{OverloadRate: c.rate}); (err != nil) != c.fails || c.fails && !strings.Contains(err.Error(), "2 conns with 3012") {
+		if err := c.overload.gate(c.rate); (err != nil) != c.fails || c.fails && !strings.Contains(err.Error(), "2 conns with 3012") {
 			t.Errorf("%+v: %v", c, err)
 		}
-	}
-	var r MixedReport
-	r.P99Ratio = measure.Spread{Median: 2}
-	if err := r.gate(&Mixed{RatioMax: 1.5}); err == nil {
-		t.Error("a ratio above the gate passed")
 	}
 }

@@ -1,22 +1,19 @@
 package bench
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"stentor/bench/measure"
 	"stentor/bench/probe"
+	"stentor/bench/result"
 	"stentor/bench/swarm"
 )
 
-// Idle measures what clients cost that are connected, subscribed and quiet.
+// Idle measures what clients cost that are connected and quiet.
 type Idle struct {
 	Target        Target
 	Clients       int
@@ -35,34 +32,56 @@ type Idle struct {
 	HeapMax, ObjectsMax, RSSRatioMax float64
 }
 
-// DefaultIdle is ten clients to a channel.
+// DefaultIdle is clients without subscriptions.
 func DefaultIdle() Idle {
-	return Idle{Target: DefaultTarget(), Clients: 4000, PerChannel: 10, Channel: "idle-{n}", Subscriptions: 1, PayloadBytes: 100, Settle: 3 * time.Second}
+	return Idle{Target: DefaultTarget(), Clients: 4000, PerChannel: 10, Channel: "idle-{n}", PayloadBytes: 100, Settle: 3 * time.Second}
 }
 
-const idleLong = `Connect many clients, each with its subscription, answer their pings, and print what they cost the server: resident memory and CPU
-(--pid), and heap bytes and objects after a forced collection (--pprof-url), per client.
+const idleLong = `Connect many clients, answer their pings, and print what they cost the server: resident memory and CPU (--server, --pid), and heap bytes
+and objects after a forced collection (--pprof-url), per client. idle has no subscriptions unless --subscriptions says so, idlesub
+has one per client, ten clients to a channel.
 
-With --steps the cost per client is the slope of the least-squares line through the steps, printed with its residual: what the server
-needs without clients does not count then. Otherwise it is the difference to the server before the clients came.
+With --steps the cost per client is the slope of the least-squares line through the steps, with its residual: what the server needs
+without clients does not count then. Otherwise it is the difference to the server before the clients came.
 
 Resident memory is read before the collection is forced. For a figure that no forced collection has touched, use one step and --hold.`
 
 const idleExample = `  # memory per client with 10 clients to a channel, tokens, over four steps
-  stentor bench idle --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET \
+  stentor bench idlesub --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET \
     --steps 4000,8000,12000,16000 --per-channel 10
 
   # each client on a recoverable channel of its own that keeps one publication
-  stentor bench idle --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET --api-key KEY \
+  stentor bench idlesub --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --token-hmac-secret SECRET --api-key KEY \
     --steps 4000,8000,12000,16000 --per-channel 1 --channel 'personal:{user}' --recoverable --publish
 
-  # resident memory 150 s after the last connect
-  stentor bench idle --pid $(pgrep -xo stentor) --pprof-url http://127.0.0.1:8000/debug/pprof --clients 16000 --hold 150s`
+  # resident memory 150 s after the last connect, of a server that is started for it
+  stentor bench idlesub --server 'stentor -c config.json -p {port}' --clients 16000 --hold 150s`
 
-func idleCommand() *cobra.Command {
+func idleScenario() *scenario {
 	o := DefaultIdle()
-	c := scenario("idle", "Memory and CPU of connected, quiet clients", idleLong, idleExample, &o.Target, func(ctx context.Context, s *Streams) error { return o.Run(ctx, s) })
-	f := c.Flags()
+	return o.scenario("idle", "memory and CPU of connected, quiet clients")
+}
+
+func idleSubScenario() *scenario {
+	o := DefaultIdle()
+	o.Subscriptions = 1
+	return o.scenario("idlesub", "memory and CPU of subscribed, quiet clients")
+}
+
+func (o *Idle) scenario(name, short string) *scenario {
+	return &scenario{
+		name: name, short: short, long: idleLong, example: idleExample, target: &o.Target, flags: o.flags, run: o.run,
+		plan: func() (int, error) {
+			steps, err := o.steps()
+			if err != nil {
+				return 0, err
+			}
+			return steps[len(steps)-1], nil
+		},
+	}
+}
+
+func (o *Idle) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.Clients, "clients", o.Clients, "number of clients, unless --steps is given")
 	f.IntSliceVar(&o.Steps, "steps", o.Steps, "numbers of clients to measure at, rising")
 	f.IntVar(&o.PerChannel, "per-channel", o.PerChannel, "clients per channel; 1: each has its own")
@@ -73,11 +92,10 @@ func idleCommand() *cobra.Command {
 	f.IntVar(&o.PayloadBytes, "payload", o.PayloadBytes, "bytes of such a publication")
 	f.DurationVar(&o.Settle, "settle", o.Settle, "wait before each measurement")
 	f.DurationVar(&o.Hold, "hold", o.Hold, "wait after the last connect before the last measurement, if longer than --settle")
-	f.StringVar(&o.PprofURL, "pprof-url", o.PprofURL, "profile pages of the server, such as http://127.0.0.1:8000/debug/pprof; empty: no heap figures")
+	f.StringVar(&o.PprofURL, "pprof-url", o.PprofURL, "profile pages of the server, such as http://127.0.0.1:8000/debug/pprof; a path: on the host of --target; empty: no heap figures")
 	f.Float64Var(&o.HeapMax, "max-heap", 0, "fail above so many heap bytes per client; 0: no gate")
 	f.Float64Var(&o.ObjectsMax, "max-objects", 0, "fail above so many heap objects per client; 0: no gate")
 	f.Float64Var(&o.RSSRatioMax, "max-rss-ratio", 0, "fail if resident bytes per client are above so many times the heap bytes per client; 0: no gate")
-	return c
 }
 
 // steps checks the options and returns the numbers of clients to measure at.
@@ -101,128 +119,124 @@ func (o *Idle) steps() ([]int, error) {
 		return nil, errors.New("--per-channel must be at least 1")
 	case o.Subscriptions < 0:
 		return nil, errors.New("--subscriptions must not be below 0")
+	case o.Publish && o.Subscriptions == 0:
+		return nil, errors.New("--publish needs channels: --subscriptions above 0")
 	case o.Publish && o.PayloadBytes < measure.PayloadBytesMin:
 		return nil, fmt.Errorf("--payload must be at least %d", measure.PayloadBytesMin)
 	case (o.HeapMax > 0 || o.ObjectsMax > 0 || o.RSSRatioMax > 0) && o.PprofURL == "":
 		return nil, errors.New("the gates need --pprof-url")
-	case o.RSSRatioMax > 0 && o.Target.PID == 0:
-		return nil, errors.New("--max-rss-ratio needs --pid")
+	case o.RSSRatioMax > 0 && !o.Target.watched():
+		return nil, errors.New("--max-rss-ratio needs --server or --pid")
 	}
 	return steps, nil
 }
 
-// IdleStep is the server with so many clients. The first step has none.
-type IdleStep struct {
-	Clients  int           `json:"clients"`
-	Channels int           `json:"channels"`
-	Took     time.Duration `json:"open_ns"` // to open those that are new in this step
-	RSS      int64         `json:"rss_bytes,omitempty"`
-	Heap     *probe.Heap   `json:"heap,omitempty"`
-	CPU      float64       `json:"cpu_cores"` // while waiting: 1 is one core
-	Threads  int           `json:"threads,omitempty"`
+// idleStep is the server with so many clients. The first step has none.
+type idleStep struct {
+	clients, channels int
+	took              time.Duration // to open those that are new in this step
+	rss               int64         // 0: unknown
+	heap              *probe.Heap   // nil: unknown
+	cpu               float64       // cores, while waiting
+	threads           int
 }
 
-// IdleReport is what Idle prints. Lines are per client.
-type IdleReport struct {
-	Steps    []IdleStep     `json:"steps"`
-	Heap     *measure.Line  `json:"heap_bytes,omitempty"`
-	Objects  *measure.Line  `json:"heap_objects,omitempty"`
-	RSS      *measure.Line  `json:"rss_bytes,omitempty"`
-	RSSRatio float64        `json:"rss_to_heap_per_client,omitempty"` // last step against the server without clients
-	Pings    uint64         `json:"pings"`
-	Closes   map[string]int `json:"closes,omitempty"`
-	Faults   map[string]int `json:"faults,omitempty"`
+// idleLines are the costs per client; nil: unknown.
+type idleLines struct {
+	heap, objects, rss *measure.Line
+	rssRatio           float64 // the last step against the server without clients; 0: unknown
 }
 
 // fit draws the lines. One step is measured against the server without clients, several against each other.
-func (r *IdleReport) fit() {
-	steps := r.Steps
+func fit(steps []idleStep) (l idleLines) {
+	first, last := steps[0], steps[len(steps)-1]
+	if last.heap != nil && first.heap != nil && last.rss > 0 && last.heap.Bytes > first.heap.Bytes {
+		l.rssRatio = float64(last.rss-first.rss) / float64(last.heap.Bytes-first.heap.Bytes)
+	}
 	if len(steps) > 2 {
 		steps = steps[1:]
 	}
-	line := func(value func(IdleStep) (float64, bool)) *measure.Line {
+	line := func(value func(idleStep) int64) *measure.Line {
 		var x, y []float64
 		for _, s := range steps {
-			v, ok := value(s)
-			if !ok {
-				return nil
-			}
-			x, y = append(x, float64(s.Clients)), append(y, v)
+			x, y = append(x, float64(s.clients)), append(y, float64(value(s)))
 		}
-		l, err := measure.Fit(x, y)
+		fitted, err := measure.Fit(x, y)
 		if err != nil {
 			return nil
 		}
-		return &l
+		return &fitted
 	}
-	r.Heap = line(func(s IdleStep) (float64, bool) {
-		if s.Heap == nil {
-			return 0, false
+	if last.heap != nil {
+		l.heap = line(func(s idleStep) int64 { return s.heap.Bytes })
+		l.objects = line(func(s idleStep) int64 { return s.heap.Objects })
+	}
+	if last.rss > 0 {
+		l.rss = line(func(s idleStep) int64 { return s.rss })
+	}
+	return l
+}
+
+// fill writes the lines into a result.
+func (l *idleLines) fill(r *result.Result) {
+	add := func(name string, line *measure.Line, unit result.Unit) {
+		if line == nil {
+			return
 		}
-		return float64(s.Heap.Bytes), true
-	})
-	r.Objects = line(func(s IdleStep) (float64, bool) {
-		if s.Heap == nil {
-			return 0, false
-		}
-		return float64(s.Heap.Objects), true
-	})
-	r.RSS = line(func(s IdleStep) (float64, bool) { return float64(s.RSS), s.RSS > 0 })
-	first, last := r.Steps[0], r.Steps[len(r.Steps)-1]
-	if last.Heap != nil && first.Heap != nil && last.RSS > 0 && last.Heap.Bytes > first.Heap.Bytes {
-		r.RSSRatio = float64(last.RSS-first.RSS) / float64(last.Heap.Bytes-first.Heap.Bytes)
+		m := r.Add(name, line.Slope, unit, result.Less)
+		m.Note = fmt.Sprintf("residual %.0f, largest %.0f, R² %.5f, without clients %.0f", line.Residual, line.ResidualMax, line.R2, line.Intercept)
+	}
+	add("heap bytes per client", l.heap, result.Bytes)
+	add("heap objects per client", l.objects, result.Number)
+	add("resident bytes per client", l.rss, result.Bytes)
+	if l.rssRatio > 0 {
+		r.Add("resident / heap per client", l.rssRatio, result.Ratio, result.Less)
 	}
 }
 
 // gate compares with the budget.
-func (r *IdleReport) gate(o *Idle) error {
+func (l *idleLines) gate(o *Idle) error {
 	var errs []error
 	over := func(what string, value, limit float64) {
 		if limit > 0 && value > limit {
 			errs = append(errs, fmt.Errorf("over budget: %s: %.2f, the most is %.2f", what, value, limit))
 		}
 	}
-	if r.Heap != nil {
-		over("heap bytes per client", r.Heap.Slope, o.HeapMax)
-		over("heap objects per client", r.Objects.Slope, o.ObjectsMax)
+	if l.heap != nil {
+		over("heap bytes per client", l.heap.Slope, o.HeapMax)
+		over("heap objects per client", l.objects.Slope, o.ObjectsMax)
 	}
-	over("resident against heap bytes per client", r.RSSRatio, o.RSSRatioMax)
+	over("resident against heap bytes per client", l.rssRatio, o.RSSRatioMax)
 	return errors.Join(errs...)
 }
 
-func (r *IdleReport) text(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "clients\tchannels\topened in\tRSS MB\theap MB\tobjects\tgoroutines\tthreads\tCPU cores\t")
-	for _, s := range r.Steps {
-		fmt.Fprintf(t, "%d\t%d\t%v\t%s\t", s.Clients, s.Channels, s.Took.Round(time.Millisecond), megabytes(s.RSS))
-		if h := s.Heap; h != nil {
-			fmt.Fprintf(t, "%s\t%d\t%d\t", megabytes(h.Bytes), h.Objects, h.Goroutines)
-		} else {
-			fmt.Fprint(t, "-\t-\t-\t")
+// idleTable lists the steps.
+func idleTable(steps []idleStep) result.Table {
+	t := result.Table{
+		Name: "steps", X: "clients", Y: []string{"resident", "heap"},
+		Columns: []result.Column{
+			{Name: "clients"}, {Name: "channels"}, {Name: "opened in", Unit: result.Nanoseconds}, {Name: "resident", Unit: result.Bytes},
+			{Name: "heap", Unit: result.Bytes}, {Name: "objects"}, {Name: "goroutines"}, {Name: "threads"}, {Name: "CPU cores", Unit: result.Cores},
+		},
+	}
+	for _, s := range steps {
+		rss, heap, objects, goroutines := result.Unknown, result.Unknown, result.Unknown, result.Unknown
+		if s.rss > 0 {
+			rss = result.Cell(s.rss)
 		}
-		fmt.Fprintf(t, "%d\t%.3f\t\n", s.Threads, s.CPU)
-	}
-	t.Flush()
-	line := func(what string, l *measure.Line) {
-		if l != nil {
-			fmt.Fprintf(w, "%-22s %9.1f per client   (residual %.0f, largest %.0f, R² %.5f, without clients %.0f)\n", what, l.Slope, l.Residual, l.ResidualMax, l.R2, l.Intercept)
+		if s.heap != nil {
+			heap, objects, goroutines = result.Cell(s.heap.Bytes), result.Cell(s.heap.Objects), result.Cell(s.heap.Goroutines)
 		}
+		t.Rows = append(t.Rows, result.Row{Cells: []result.Cell{
+			result.Cell(s.clients), result.Cell(s.channels), result.Cell(s.took), rss, heap, objects, goroutines, result.Cell(s.threads), result.Cell(s.cpu),
+		}})
 	}
-	line("heap bytes", r.Heap)
-	line("heap objects", r.Objects)
-	line("resident bytes", r.RSS)
-	if r.RSSRatio > 0 {
-		last := r.Steps[len(r.Steps)-1]
-		fmt.Fprintf(w, "resident / heap        %9.2f per client, above the server without clients (%.2f in all)\n", r.RSSRatio, float64(last.RSS)/float64(last.Heap.Bytes))
-	}
-	fmt.Fprintf(w, "pings answered         %9d\n", r.Pings)
-	printCounts(w, "conns that ended", r.Closes)
-	printCounts(w, "faults", r.Faults)
+	return t
 }
 
 // group describes the clients first to first+count−1.
 func (o *Idle) group(p place, first, count int) swarm.Group {
-	g := o.Target.group(p, fmt.Sprintf("idle-%d", first), swarm.Subscriber, count)
+	g := o.Target.group(p, fmt.Sprintf("clients from %d", first+1), swarm.Subscriber, count)
 	g.First, g.Channels, g.PerChannel, g.Subscribed, g.Recoverable = first, o.Channel, o.PerChannel, o.Subscriptions, o.Recoverable
 	return g
 }
@@ -239,31 +253,4 @@ func channels(g *swarm.Group, seen map[string]struct{}) (names []string) {
 		}
 	}
 	return names
-}
-
-func megabytes(n int64) string {
-	if n == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f", float64(n)/(1<<20))
-}
-
-// printCounts prints a count of texts, the most frequent first; nothing if there are none.
-func printCounts(w io.Writer, what string, counts map[string]int) {
-	texts := make([]string, 0, len(counts))
-	for text := range counts {
-		texts = append(texts, text)
-	}
-	slices.SortFunc(texts, func(a, b string) int {
-		if d := counts[b] - counts[a]; d != 0 {
-			return d
-		}
-		if a < b {
-			return -1
-		}
-		return 1
-	})
-	for _, text := range texts {
-		fmt.Fprintf(w, "%s: %d × %s\n", what, counts[text], text)
-	}
 }

@@ -1,16 +1,15 @@
 package bench
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"stentor/bench/measure"
+	"stentor/bench/result"
 	"stentor/bench/swarm"
 )
 
@@ -26,7 +25,10 @@ type Mixed struct {
 	Overload       time.Duration // 0: none
 	Publishers     int           // during overload
 	OverloadRate   float64       // publications per second during overload; 0: as fast as the API allows
-	RatioMax       float64       // gate; 0: none
+
+	// Gates; 0: none.
+	RatioMax     float64
+	LastRatioMax float64
 }
 
 // DefaultMixed is one publication a second to 10,000 subscribers beside 500 requesters.
@@ -35,13 +37,13 @@ func DefaultMixed() Mixed {
 		Fanout: DefaultFanout(), Requesters: 500, Request: swarm.Subscribe, RequestChannel: "mixed-{n}", RequestRate: 2,
 		Phase: 10 * time.Second, Rounds: 3, Publishers: 8,
 	}
-	o.Fanout.PerSecond = 1
+	o.Fanout.PerSecond, o.Fanout.Pace = 1, Rate
 	return o
 }
 
 const mixedLong = `Let some clients send requests on a schedule, one at a time each, and print their latency in a quiet phase beside that in a phase
 during which many subscribers of one channel receive publications from the same server. Latency counts from the moment a request was
-due, so that it keeps what a stalled server made it wait.
+due, so that it keeps what a stalled server made it wait. The time in which a publication reaches its last subscriber stands beside it.
 
 --overload then publishes as fast as the API allows (or at --overload-rate) for so long, and counts how conns end. A subscriber that the
 server closes as too slow comes back after a second, so that the load stays. Take longer than the server's ping interval and pong
@@ -58,26 +60,34 @@ const mixedExample = `  # 500 requesters beside one publication a second to 10,0
   # overload of the server, not of the generator: 300 publications a second to 1,000 subscribers
   stentor bench mixed --api-key KEY --pid $(pgrep -xo stentor) --subscribers 1000 --overload 45s --overload-rate 300`
 
-func mixedCommand() *cobra.Command {
+func mixedScenario() *scenario {
 	o := DefaultMixed()
-	c := scenario("mixed", "Requests beside a fan-out, also under overload", mixedLong, mixedExample, &o.Fanout.Target, func(ctx context.Context, s *Streams) error { return o.Run(ctx, s) })
-	f := c.Flags()
-	f.IntVar(&o.Fanout.Subscribers, "subscribers", o.Fanout.Subscribers, "number of subscribers of the fan-out")
-	f.StringVar(&o.Fanout.Channel, "channel", o.Fanout.Channel, "channel of the fan-out")
-	f.IntVar(&o.Fanout.PayloadBytes, "payload", o.Fanout.PayloadBytes, "bytes of a publication")
+	return &scenario{
+		name: "mixed", short: "requests beside a fan-out, also under overload", long: mixedLong, example: mixedExample,
+		target: &o.Fanout.Target, flags: o.flags, run: o.run,
+		plan: func() (int, error) { return o.Fanout.Subscribers + o.Requesters, o.check() },
+	}
+}
+
+func (o *Mixed) flags(f *pflag.FlagSet) {
+	o.Fanout.channelFlags(f)
 	f.Float64Var(&o.Fanout.PerSecond, "rate", o.Fanout.PerSecond, "publications per second in the loud phase")
-	f.IntVar(&o.Requesters, "requesters", o.Requesters, "number of requesters, in a worker of their own")
-	f.StringVar((*string)(&o.Request), "request", string(o.Request), "what they ask: subscribe (and unsubscribe, in turn), unsubscribe, publish, ping (a ws ping frame)")
-	f.StringVar(&o.RequestChannel, "request-channel", o.RequestChannel, "channel of their requests; {n} is the number of the requester")
-	f.Float64Var(&o.RequestRate, "request-rate", o.RequestRate, "requests per second of each")
+	o.requestFlags(f)
 	f.DurationVar(&o.Phase, "phase", o.Phase, "length of each phase")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of a quiet and a loud phase")
 	f.DurationVar(&o.Overload, "overload", o.Overload, "in the end, publish as fast as the API allows for so long; 0: do not")
 	f.Float64Var(&o.OverloadRate, "overload-rate", o.OverloadRate, "publications per second during overload; 0: as fast as the API allows")
 	f.IntVar(&o.Publishers, "publishers", o.Publishers, "publishers at the same time during overload")
-	f.DurationVar(&o.Fanout.Drain, "drain", o.Fanout.Drain, "how long to wait for what is still on its way")
 	f.Float64Var(&o.RatioMax, "max-p99-ratio", 0, "fail above this median ratio of the loud to the quiet p99; 0: no gate")
-	return c
+	f.Float64Var(&o.LastRatioMax, "max-p99-to-last", 0, "fail if the p99 of requests in the loud phase is above this share of the median time that a publication needs to its last subscriber; 0: no gate")
+}
+
+// requestFlags are those of the requesters.
+func (o *Mixed) requestFlags(f *pflag.FlagSet) {
+	f.IntVar(&o.Requesters, "requesters", o.Requesters, "number of requesters, in a worker of their own")
+	f.StringVar((*string)(&o.Request), "request", string(o.Request), "what they ask: subscribe (and unsubscribe, in turn), unsubscribe, publish, ping (a ws ping frame), presence, presence_stats, history")
+	f.StringVar(&o.RequestChannel, "request-channel", o.RequestChannel, "channel of their requests; {n} is the number of the requester")
+	f.Float64Var(&o.RequestRate, "request-rate", o.RequestRate, "requests per second of each")
 }
 
 func (o *Mixed) check() error {
@@ -85,9 +95,9 @@ func (o *Mixed) check() error {
 		return err
 	}
 	switch o.Request {
-	case swarm.Subscribe, swarm.Unsubscribe, swarm.Publish, swarm.Ping:
+	case swarm.Subscribe, swarm.Unsubscribe, swarm.Publish, swarm.Ping, swarm.Presence, swarm.PresenceStats, swarm.History:
 	default:
-		return fmt.Errorf("--request %q is not subscribe, unsubscribe, publish or ping", o.Request)
+		return fmt.Errorf("--request %q is not subscribe, unsubscribe, publish, ping, presence, presence_stats or history", o.Request)
 	}
 	switch {
 	case o.RequestRate <= 0:
@@ -110,46 +120,63 @@ func (o *Mixed) group(p place) swarm.Group {
 	return g
 }
 
-// MixedReport is what Mixed prints.
-type MixedReport struct {
-	Subscribers int             `json:"subscribers"`
-	Requesters  int             `json:"requesters"`
-	Request     swarm.Request   `json:"request"`
-	Quiet       MixedPhase      `json:"quiet"`
-	Loud        MixedPhase      `json:"loud"`
-	P50Ratio    measure.Spread  `json:"p50_ratio"` // loud to quiet, paired by round
-	P99Ratio    measure.Spread  `json:"p99_ratio"`
-	Tally       swarm.Tally     `json:"tally"` // of the loud phases
-	Late        uint64          `json:"out_of_order"`
-	Overload    *OverloadReport `json:"overload,omitempty"`
-	Closes      map[string]int  `json:"closes,omitempty"`
-	Faults      map[string]int  `json:"faults,omitempty"`
+// mixedPhase is all rounds of one kind of phase.
+type mixedPhase struct {
+	requests, fanout *measure.Latency // all rounds together
+	p50s, p99s       []time.Duration  // of the requests, by round
+	lasts            []time.Duration  // how long the slowest delivery of a round took
 }
 
-// MixedPhase is all rounds of one kind of phase.
-type MixedPhase struct {
-	Requests measure.Percentiles `json:"requests"` // all rounds together
-	P50s     []time.Duration     `json:"p50s_ns"`
-	P99s     []time.Duration     `json:"p99s_ns"`
-	Fanout   measure.Percentiles `json:"fanout"`
-
-	requests, fanout *measure.Latency
+func newMixedPhase() *mixedPhase {
+	return &mixedPhase{requests: measure.NewLatency(), fanout: measure.NewLatency()}
 }
 
-// OverloadReport is what happened while publishing went as fast as the API allowed.
-type OverloadReport struct {
-	Took         time.Duration       `json:"took_ns"`
-	Publications int                 `json:"publications"`
-	APIErrors    map[string]int      `json:"api_errors,omitempty"`
-	API          measure.Percentiles `json:"api_answers"`
-	Deliveries   uint64              `json:"deliveries"`
-	PerSecond    float64             `json:"deliveries_per_second"`
-	Pings        uint64              `json:"pings"` // answered by the clients
-	Requests     measure.Percentiles `json:"requests"`
-	Returns      uint64              `json:"subscriber_returns"`
-	Closes       map[string]int      `json:"subscriber_closes,omitempty"`
-	AskerCloses  map[string]int      `json:"requester_closes,omitempty"`
-	CPUCores     float64             `json:"server_cpu_cores,omitempty"`
+// fill writes both phases into a result.
+func fillMixed(r *result.Result, quiet, loud *mixedPhase) {
+	t := result.Table{Name: "rounds: p99 of a request", Columns: []result.Column{
+		{Name: "quiet", Unit: result.Nanoseconds}, {Name: "loud", Unit: result.Nanoseconds}, {Name: "loud / quiet", Unit: result.Ratio},
+		{Name: "last delivery", Unit: result.Nanoseconds},
+	}}
+	for i := range quiet.p99s {
+		q, l := float64(quiet.p99s[i]), float64(loud.p99s[i])
+		t.Rows = append(t.Rows, result.Row{Cells: []result.Cell{result.Cell(q), result.Cell(l), result.Cell(per(l, q)), result.Cell(loud.lasts[i])}})
+	}
+	r.Tables = append(r.Tables, t)
+	addRatio(r, "p50 of a request, loud / quiet", floats(loud.p50s), floats(quiet.p50s))
+	addRatio(r, "p99 of a request, loud / quiet", floats(loud.p99s), floats(quiet.p99s))
+	addRatio(r, "p99 of a request, loud / last delivery", floats(loud.p99s), floats(loud.lasts))
+	r.AddLatency("request, quiet", quiet.requests)
+	r.AddLatency("request, loud", loud.requests)
+	r.AddLatency("delivery", loud.fanout)
+}
+
+// overload is what happened while publishing went as fast as the API allowed.
+type overload struct {
+	span
+	publications      int
+	feed              *feed
+	stats             swarm.Stats // of the subscribers: counters of the overload alone
+	asked             swarm.Stats // of the requesters
+	closes, askCloses map[string]int
+	pings             uint64
+}
+
+// fill writes the overload into a result.
+func (o *overload) fill(r *result.Result) {
+	r.Add("overload: publications", float64(o.publications), result.Number, result.Neither)
+	r.Add("overload: deliveries per second", per(float64(o.stats.Deliveries), o.Took.Seconds()), result.PerSecond, result.More)
+	if o.Server > 0 {
+		r.Add("overload: server CPU", o.serverCores(), result.Cores, result.Neither)
+	}
+	r.Add("overload: pings answered", float64(o.pings), result.Number, result.Neither)
+	r.Add("overload: requesters closed with 3012", float64(noPong(o.askCloses)), result.Number, result.Less)
+	r.Add("overload: subscribers closed with 3012", float64(noPong(o.closes)), result.Number, result.Less)
+	r.Add("overload: subscribers came back", float64(o.stats.Reopened), result.Number, result.Neither)
+	r.AddLatency("request, overload", o.asked.Latency)
+	r.AddLatency("API answer, overload", o.feed.answers)
+	r.AddCount("API errors in overload", o.feed.errors)
+	r.AddCount("subscribers that ended in overload", o.closes)
+	r.AddCount("requesters that ended in overload", o.askCloses)
 }
 
 // noPong is how many of the closes are for a missing pong.
@@ -162,62 +189,22 @@ func noPong(closes map[string]int) (n int) {
 	return n
 }
 
-func (r *MixedReport) finish() {
-	for _, p := range []*MixedPhase{&r.Quiet, &r.Loud} {
-		p.Requests, p.Fanout = p.requests.Percentiles(), p.fanout.Percentiles()
+// gate compares an overload with what it may cause.
+func (o *overload) gate(rate float64) error {
+	n := noPong(o.askCloses)
+	if rate > 0 {
+		n += noPong(o.closes)
 	}
-	r.P50Ratio = measure.Summarize(measure.Ratios(floats(r.Loud.P50s), floats(r.Quiet.P50s)))
-	r.P99Ratio = measure.Summarize(measure.Ratios(floats(r.Loud.P99s), floats(r.Quiet.P99s)))
-}
-
-func floats(d []time.Duration) []float64 {
-	f := make([]float64, len(d))
-	for i := range d {
-		f[i] = float64(d[i])
+	if n > 0 {
+		return fmt.Errorf("the overloaded server closed %d conns with 3012 (no pong)", n)
 	}
-	return f
-}
-
-func (r *MixedReport) text(w io.Writer) {
-	fmt.Fprintf(w, "%d requesters (%s) beside %d subscribers\n", r.Requesters, r.Request, r.Subscribers)
-	printPercentiles(w, "quiet", r.Quiet.Requests)
-	printPercentiles(w, "loud", r.Loud.Requests)
-	fmt.Fprintf(w, "loud / quiet      p50 %.2f (%.2f to %.2f), p99 %.2f (%.2f to %.2f): medians and quartiles of %d paired rounds\n",
-		r.P50Ratio.Median, r.P50Ratio.Q1, r.P50Ratio.Q3, r.P99Ratio.Median, r.P99Ratio.Q1, r.P99Ratio.Q3, r.P99Ratio.N)
-	printPercentiles(w, "fan-out", r.Loud.Fanout)
-	printTally(w, r.Tally, r.Late)
-	printCounts(w, "conns that ended", r.Closes)
-	printCounts(w, "faults", r.Faults)
-	o := r.Overload
-	if o == nil {
-		return
-	}
-	fmt.Fprintf(w, "overload          %d publications in %v, %d deliveries, %.0f per second\n", o.Publications, o.Took.Round(time.Millisecond), o.Deliveries, o.PerSecond)
-	printPercentiles(w, "API answers", o.API)
-	printPercentiles(w, "requests", o.Requests)
-	fmt.Fprintf(w, "pings answered    %d; closed with 3012 (no pong): %d requesters, %d subscribers\n", o.Pings, noPong(o.AskerCloses), noPong(o.Closes))
-	if o.CPUCores > 0 {
-		fmt.Fprintf(w, "server CPU        %.2f cores\n", o.CPUCores)
-	}
-	printCounts(w, "API errors", o.APIErrors)
-	fmt.Fprintf(w, "subscribers       came back %d times\n", o.Returns)
-	printCounts(w, "subscribers that ended in overload", o.Closes)
-	printCounts(w, "requesters that ended in overload", o.AskerCloses)
+	return nil
 }
 
 // gate compares with the budget.
-func (r *MixedReport) gate(o *Mixed) error {
-	if r.Overload != nil {
-		n := noPong(r.Overload.AskerCloses)
-		if o.OverloadRate > 0 {
-			n += noPong(r.Overload.Closes)
-		}
-		if n > 0 {
-			return fmt.Errorf("the overloaded server closed %d conns with 3012 (no pong)", n)
-		}
-	}
-	if o.RatioMax > 0 && r.P99Ratio.Median > o.RatioMax {
-		return fmt.Errorf("over budget: p99 of requests beside the fan-out: %.2f times the quiet one, the most is %.2f", r.P99Ratio.Median, o.RatioMax)
-	}
-	return nil
+func (o *Mixed) gate(r *result.Result) error {
+	return errors.Join(
+		overBudget(r, "p99 of a request, loud / quiet", o.RatioMax),
+		overBudget(r, "p99 of a request, loud / last delivery", o.LastRatioMax),
+	)
 }

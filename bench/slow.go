@@ -1,141 +1,136 @@
 package bench
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"text/tabwriter"
+	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"stentor/bench/measure"
+	"stentor/bench/result"
 	"stentor/bench/swarm"
 )
 
-// Slow measures what healthy clients feel of clients that send one byte at a time.
+// Slow measures what healthy subscribers feel of subscribers that stop reading, and what becomes of those.
 type Slow struct {
-	Fanout   Fanout // the healthy subscribers and what they get
-	Slow     int    // half of them before the upgrade, half after it
-	Pause    time.Duration
-	Phase    time.Duration
-	Rounds   int
-	RatioMax float64 // gate; 0: none
+	Fanout       Fanout // the healthy subscribers and what all get
+	Stalled      int
+	ReceiveBytes int // receive buffer of a stalled client
+	Phase        time.Duration
+	Rounds       int
+	MetricsURL   string
+	Rest         time.Duration // after the rounds; 0: none
+
+	// Gates; 0: none.
+	RatioMax, RestMax float64
 }
 
-// DefaultSlow is 2,000 slow clients beside 200 healthy ones.
+// DefaultSlow is 5 % stalled ones beside 200 healthy ones, with publications that overflow a megabyte in a few seconds.
 func DefaultSlow() Slow {
-	o := Slow{Fanout: DefaultFanout(), Slow: 2000, Pause: time.Second, Phase: 15 * time.Second, Rounds: 5}
-	o.Fanout.Subscribers, o.Fanout.PerSecond = 200, 100 // many publications: p99 must not hang on two of them
+	o := Slow{Fanout: DefaultFanout(), Stalled: 10, ReceiveBytes: 4 << 10, Phase: 15 * time.Second, Rounds: 5, MetricsURL: "/metrics"}
+	o.Fanout.Subscribers, o.Fanout.PerSecond, o.Fanout.Pace, o.Fanout.PayloadBytes = 200, 100, Rate, 4<<10
 	return o
 }
 
-const slowLong = `Publish to healthy subscribers on a schedule, once without and once beside clients that send one byte per second: half of them a request
-head that never ends, half a ws frame that never ends after a proper upgrade. Clients that the server closes come back after a second.
-Printed are the healthy clients' latencies in both phases of each round, and the median of the paired ratios of their p99.`
+const slowLong = `Publish to healthy subscribers on a schedule, once without and once beside subscribers of the same channel that stop reading. A server
+must bound what it holds for those and close them with 3008 (slow). As soon as its metrics say that it has, or at the end of the phase,
+they read again, and the code of their close frame is looked at.
 
-const slowExample = `  # 2,000 slow clients, 5 paired rounds, with the budget as a gate
-  stentor bench slow --api-key KEY --max-p99-ratio 1.5`
+Measured are the healthy subscribers' latencies in both phases of each round, the median of the paired ratios of their p99, the server's
+most resident memory in both (--server, --pid), and with --rest how far the memory has gone back after so long. The run fails unless
+every stalled client was closed with 3008. Bytes per stalled client are payload × rate × phase: they must pass the server's limit
+(client.queue_max_size, 1 MiB) and the buffers of the kernel.`
 
-func slowCommand() *cobra.Command {
+const slowExample = `  # 5 % stalled readers, 5 paired rounds, with the budget as a gate
+  stentor bench slow --api-key KEY --pid $(pgrep -xo stentor) --subscribers 1000 --stalled 50 --max-p99-ratio 1.5
+
+  # how far resident memory has gone back two minutes after queues were full
+  stentor bench slow --api-key KEY --pid $(pgrep -xo stentor) --stalled 1000 --rounds 1 --rest 2m --max-rest-ratio 1.15`
+
+func slowScenario() *scenario {
 	o := DefaultSlow()
-	c := scenario("slow", "Healthy clients beside clients that send one byte per second", slowLong, slowExample, &o.Fanout.Target, func(ctx context.Context, s *Streams) error { return o.Run(ctx, s) })
-	f := c.Flags()
-	f.IntVar(&o.Fanout.Subscribers, "subscribers", o.Fanout.Subscribers, "number of healthy subscribers")
-	f.StringVar(&o.Fanout.Channel, "channel", o.Fanout.Channel, "their channel")
-	f.IntVar(&o.Fanout.PayloadBytes, "payload", o.Fanout.PayloadBytes, "bytes of a publication")
+	return &scenario{
+		name: "slow", short: "healthy subscribers beside subscribers that stop reading", long: slowLong, example: slowExample,
+		target: &o.Fanout.Target, flags: o.flags, run: o.run,
+		plan: func() (int, error) { return o.Fanout.Subscribers + o.Stalled, o.check() },
+	}
+}
+
+func (o *Slow) flags(f *pflag.FlagSet) {
+	o.Fanout.channelFlags(f)
 	f.Float64Var(&o.Fanout.PerSecond, "rate", o.Fanout.PerSecond, "publications per second")
-	f.IntVar(&o.Slow, "slow", o.Slow, "number of slow clients, in a worker of their own")
-	f.DurationVar(&o.Pause, "pause", o.Pause, "between two bytes of a slow client")
+	f.IntVar(&o.Stalled, "stalled", o.Stalled, "number of subscribers that stop reading, in a worker of their own")
+	f.IntVar(&o.ReceiveBytes, "receive-bytes", o.ReceiveBytes, "receive buffer of a stalled client in the kernel")
 	f.DurationVar(&o.Phase, "phase", o.Phase, "length of each phase")
-	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of a phase without and a phase beside slow clients")
-	f.DurationVar(&o.Fanout.Drain, "drain", o.Fanout.Drain, "how long to wait for what is still on its way")
-	f.Float64Var(&o.RatioMax, "max-p99-ratio", 0, "fail above this median ratio of the healthy clients' p99; 0: no gate")
-	return c
+	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of a phase without and a phase beside stalled clients")
+	f.StringVar(&o.MetricsURL, "metrics-url", o.MetricsURL, "the server's page of metrics; a path: on the host of --target; empty: do not ask")
+	f.DurationVar(&o.Rest, "rest", o.Rest, "after the rounds, wait so long and look at resident memory once more; 0: do not")
+	f.Float64Var(&o.RatioMax, "max-p99-ratio", 0, "fail above this median ratio of the healthy subscribers' p99; 0: no gate")
+	f.Float64Var(&o.RestMax, "max-rest-ratio", 0, "fail if resident memory after --rest is above so many times that before the rounds; 0: no gate")
 }
 
 func (o *Slow) check() error {
-	if err := checkClients("slow", o.Slow); err != nil {
+	if err := checkClients("stalled", o.Stalled); err != nil {
 		return err
 	}
 	switch {
-	case o.Slow < 2:
-		return errors.New("--slow must be at least 2: half before the upgrade, half after it")
-	case o.Pause < time.Millisecond:
-		return errors.New("--pause must be at least 1ms")
 	case o.Phase <= 0 || o.Rounds < 1:
 		return errors.New("--phase and --rounds must be above 0")
+	case o.ReceiveBytes < 1:
+		return errors.New("--receive-bytes must be above 0")
+	case o.Rest < 0:
+		return errors.New("--rest must not be below 0")
+	case (o.Rest > 0 || o.RestMax > 0) && !o.Fanout.Target.watched():
+		return errors.New("--rest needs --server or --pid")
+	case o.RestMax > 0 && o.Rest == 0:
+		return errors.New("--max-rest-ratio belongs to --rest")
 	}
 	return o.Fanout.check()
 }
 
-// groups describes the slow clients.
-func (o *Slow) groups(p place) []swarm.Group {
-	heads := o.Slow / 2
-	before := o.Fanout.Target.group(p, "slow-heads", swarm.SlowHead, heads)
-	after := o.Fanout.Target.group(p, "slow-frames", swarm.SlowFrame, o.Slow-heads)
-	before.First, after.First = o.Fanout.Subscribers, o.Fanout.Subscribers+heads
-	before.TricklePause, after.TricklePause = o.Pause, o.Pause
-	before.ComeBack, after.ComeBack = true, true
-	return []swarm.Group{before, after}
+// stalledGroup describes the clients that stop reading.
+func (o *Slow) stalledGroup(p place) swarm.Group {
+	g := o.Fanout.group(p)
+	g.Name, g.First, g.Count, g.ReceiveBytes, g.ComeBack = "stalled subscribers", o.Fanout.Subscribers, o.Stalled, o.ReceiveBytes, false
+	return g
 }
 
-// SlowReport is what Slow prints.
-type SlowReport struct {
-	Subscribers int            `json:"subscribers"`
-	Slow        int            `json:"slow"`
-	Rounds      []SlowRound    `json:"rounds"`
-	P50Ratio    measure.Spread `json:"p50_ratio"`
-	P99Ratio    measure.Spread `json:"p99_ratio"`
-	Tally       swarm.Tally    `json:"tally"`
-	Late        uint64         `json:"out_of_order"`
-	SlowCloses  map[string]int `json:"slow_closes,omitempty"` // how the server ended slow clients
-	SlowReturns uint64         `json:"slow_returns"`
-	Closes      map[string]int `json:"closes,omitempty"`
-	Faults      map[string]int `json:"faults,omitempty"`
-	Took        time.Duration  `json:"took_ns"`
+// stalls is what became of the stalled clients of all rounds.
+type stalls struct {
+	clients int
+	counted float64        // closed with 3008, by the server's metrics
+	asked   bool           // the metrics could be read
+	closes  map[string]int // as the clients saw it
 }
 
-// SlowRound is one pair.
-type SlowRound struct {
-	Without measure.Percentiles `json:"without"`
-	Beside  measure.Percentiles `json:"beside"`
-	Live    float64             `json:"slow_live"` // slow clients that were connected, on average
-}
-
-func (r *SlowReport) finish() {
-	var p50, p99 [2][]float64
-	for _, round := range r.Rounds {
-		p50[0], p50[1] = append(p50[0], float64(round.Beside.P50)), append(p50[1], float64(round.Without.P50))
-		p99[0], p99[1] = append(p99[0], float64(round.Beside.P99)), append(p99[1], float64(round.Without.P99))
+// saw3008 is how many clients saw that close.
+func (s *stalls) saw3008() (n int) {
+	for text, count := range s.closes {
+		if strings.HasPrefix(text, "3008 ") {
+			n += count
+		}
 	}
-	r.P50Ratio = measure.Summarize(measure.Ratios(p50[0], p50[1]))
-	r.P99Ratio = measure.Summarize(measure.Ratios(p99[0], p99[1]))
+	return n
 }
 
-func (r *SlowReport) text(w io.Writer) {
-	fmt.Fprintf(w, "%d healthy subscribers without and beside %d slow clients\n", r.Subscribers, r.Slow)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "round\twithout: p50\tp99\tbeside: p50\tp99\tp99 ratio\tslow conns\t")
-	for i, round := range r.Rounds {
-		fmt.Fprintf(t, "%d\t%v\t%v\t%v\t%v\t%.3f\t%.0f\t\n", i+1, round.Without.P50, round.Without.P99, round.Beside.P50, round.Beside.P99,
-			float64(round.Beside.P99)/float64(max(1, round.Without.P99)), round.Live)
+func (s *stalls) fill(r *result.Result) {
+	r.Add("stalled clients", float64(s.clients), result.Number, result.Neither)
+	if s.asked {
+		r.Add("closed with 3008 by the server's count", s.counted, result.Number, result.Neither)
 	}
-	t.Flush()
-	fmt.Fprintf(w, "beside / without  p50 %.3f, p99 %.3f (%.3f to %.3f): medians and quartiles of %d paired rounds\n",
-		r.P50Ratio.Median, r.P99Ratio.Median, r.P99Ratio.Q1, r.P99Ratio.Q3, r.P99Ratio.N)
-	printTally(w, r.Tally, r.Late)
-	fmt.Fprintf(w, "slow clients      came back %d times\n", r.SlowReturns)
-	printCounts(w, "slow conns that ended", r.SlowCloses)
-	printCounts(w, "conns that ended", r.Closes)
-	printCounts(w, "faults", r.Faults)
+	r.Add("saw close 3008", float64(s.saw3008()), result.Number, result.More)
+	r.AddCount("stalled conns that ended", s.closes)
 }
 
-// gate compares with the budget.
-func (r *SlowReport) gate(o *Slow) error {
-	if o.RatioMax > 0 && r.P99Ratio.Median > o.RatioMax {
-		return fmt.Errorf("over budget: p99 beside slow clients: %.3f times the one without, the most is %.2f", r.P99Ratio.Median, o.RatioMax)
+// check is an error unless all were closed as slow.
+func (s *stalls) check() error {
+	if s.asked && int(s.counted) < s.clients {
+		return fmt.Errorf("the server counts %d of %d stalled clients as closed with 3008: did it not bound what it holds for them, or was the load too small (--payload, --rate, --phase)?",
+			int(s.counted), s.clients)
+	}
+	if saw := s.saw3008(); saw < s.clients {
+		return fmt.Errorf("%d of %d stalled clients saw close 3008 when they read again", saw, s.clients)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"stentor/bench/swarm"
 )
 
@@ -19,6 +21,7 @@ const clientsMax = 10_000_000
 // Target is the server that is measured, and how clients reach it.
 type Target struct {
 	URL         string
+	Server      string // command that starts it; empty: it runs already
 	APIURL      string // empty: /api on the host of URL
 	APIKey      string
 	PID         int // 0: unknown
@@ -34,8 +37,37 @@ type Target struct {
 	Patience    time.Duration
 }
 
+// DefaultTarget is a server that runs on this machine with its defaults.
+func DefaultTarget() Target {
+	return Target{
+		URL: "ws://127.0.0.1:8000/connection/websocket", User: "user-{n}", ConnectRate: 4000, InFlightMax: 512,
+		SourceCount: 64, Patience: 20 * time.Second,
+	}
+}
+
+func (t *Target) flags(f *pflag.FlagSet) {
+	f.StringVar(&t.URL, "target", t.URL, "WebSocket address of the server (ws:// only)")
+	f.StringVar(&t.URL, "url", t.URL, "the same as --target")
+	_ = f.MarkHidden("url") // an older name; the flag exists
+	f.StringVar(&t.Server, "server", t.Server, "command that starts the server for this run; {port} in it is a free port, which --target then gets")
+	f.StringVar(&t.APIURL, "api-url", t.APIURL, "address of the HTTP API (default: /api on the host of --target)")
+	f.StringVar(&t.APIKey, "api-key", t.APIKey, "key of the HTTP API (http_api.key)")
+	f.IntVar(&t.PID, "pid", t.PID, "process id of the server, for its memory and CPU (known with --server); 0: leave them out")
+	f.StringVar(&t.TokenSecret, "token-hmac-secret", t.TokenSecret, "sign an HS256 token for each client with this secret (client.token.hmac_secret_key); empty: anonymous clients")
+	f.StringVar(&t.User, "user", t.User, "user id in the tokens; {n} is the number of the client")
+	f.StringVar(&t.Origin, "origin", t.Origin, "Origin header of the clients; empty: none")
+	f.BoolVar(&t.Protobuf, "protobuf", t.Protobuf, "speak Protobuf instead of JSON")
+	f.IntVar(&t.Workers, "workers", t.Workers, "worker processes for the main clients; 0: as few as the descriptor limit allows")
+	f.Float64Var(&t.ConnectRate, "connect-rate", t.ConnectRate, "conns opened per second; 0: as fast as --in-flight allows")
+	f.IntVar(&t.InFlightMax, "in-flight", t.InFlightMax, "conns per worker that are opening at the same time")
+	f.StringVar(&t.Source, "source", t.Source, "first source address of the clients (default: 127.0.0.2 for a server on 127.0.0.0/8, otherwise the system's choice)")
+	f.IntVar(&t.SourceCount, "source-count", t.SourceCount, "number of consecutive source addresses, each with some 28,000 ports")
+	f.DurationVar(&t.Patience, "patience", t.Patience, "give up when nothing happens for so long while opening")
+}
+
 // place is where a target is: its URL taken apart and its name looked up.
 type place struct {
+	url    string
 	addr   netip.AddrPort
 	host   string // for the Host header
 	path   string // with query
@@ -47,19 +79,19 @@ type place struct {
 func (t *Target) locate(ctx context.Context) (place, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
-		return place{}, fmt.Errorf("--url: %w", err)
+		return place{}, fmt.Errorf("--target: %w", err)
 	}
 	switch {
 	case u.Scheme == "wss":
-		return place{}, errors.New("--url: wss:// is not for this generator, which drives raw sockets: measure the plain port")
+		return place{}, errors.New("--target: wss:// is not for this generator, which drives raw sockets: measure the plain port")
 	case u.Scheme != "ws" || u.Host == "":
-		return place{}, fmt.Errorf("--url: %q is not like ws://127.0.0.1:8000/connection/websocket", t.URL)
+		return place{}, fmt.Errorf("--target: %q is not like ws://127.0.0.1:8000/connection/websocket", t.URL)
 	case t.SourceCount < 1 || t.InFlightMax < 1 || t.Patience <= 0:
 		return place{}, errors.New("--source-count, --in-flight and --patience must be above 0")
 	case t.ConnectRate < 0:
 		return place{}, errors.New("--connect-rate must not be below 0")
 	}
-	p := place{host: u.Host, path: u.RequestURI(), api: t.APIURL, source: t.Source}
+	p := place{url: t.URL, host: u.Host, path: u.RequestURI(), api: t.APIURL, source: t.Source}
 	if t.Protobuf {
 		p.path = withProtobuf(u)
 	}
@@ -69,18 +101,29 @@ func (t *Target) locate(ctx context.Context) (place, error) {
 	port := 80
 	if u.Port() != "" {
 		if port, err = strconv.Atoi(u.Port()); err != nil || port < 1 || port > 65535 {
-			return place{}, fmt.Errorf("--url: %q is not a port", u.Port())
+			return place{}, fmt.Errorf("--target: %q is not a port", u.Port())
 		}
 	}
 	ip, err := lookUp(ctx, u.Hostname())
 	if err != nil {
-		return place{}, fmt.Errorf("--url: %w", err)
+		return place{}, fmt.Errorf("--target: %w", err)
 	}
 	p.addr = netip.AddrPortFrom(ip, uint16(port))
 	if p.source == "" && ip.Is4() && ip.IsLoopback() {
 		p.source = "127.0.0.2"
 	}
 	return p, nil
+}
+
+// moveTo gives the target another port.
+func (t *Target) moveTo(port int) error {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return fmt.Errorf("--target: %w", err)
+	}
+	u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(port))
+	t.URL = u.String()
+	return nil
 }
 
 // withProtobuf adds the query by which servers of the protocol choose Protobuf whatever subprotocol is offered.
@@ -123,3 +166,6 @@ func checkClients(flag string, n int) error {
 	}
 	return nil
 }
+
+// watched is true if the server's process can be looked at.
+func (t *Target) watched() bool { return t.PID != 0 || t.Server != "" }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stentor/bench/pipe"
+	"stentor/codec/ws"
 )
 
 // TestMain lets the test binary be the child process that the tests start.
@@ -25,6 +26,19 @@ func TestMain(m *testing.M) {
 }
 
 func TestWriterWritesToAll(t *testing.T) {
+	for _, via := range []Via{Write, Uring} {
+		t.Run(string(via), func(t *testing.T) {
+			if via == Uring {
+				if err := UringRefusal(); err != nil {
+					t.Skip(err)
+				}
+			}
+			writesToAll(t, via)
+		})
+	}
+}
+
+func writesToAll(t *testing.T, via Via) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	self, err := pipe.Self("bare")
@@ -53,7 +67,7 @@ func TestWriterWritesToAll(t *testing.T) {
 	result := make(chan error, 1)
 	var sent Sent
 	go func() {
-		s, err := w.Send(ctx, []byte("head"), frame)
+		s, err := w.Send(ctx, via, []byte("head"), frame)
 		sent = s
 		result <- err
 	}()
@@ -101,7 +115,7 @@ func TestWriterNoticesAReceiverThatLeft(t *testing.T) {
 	}
 	c.Close()
 	for ctx.Err() == nil {
-		if _, err = w.Send(ctx, []byte("x")); err != nil {
+		if _, err = w.Send(ctx, Write, []byte("x")); err != nil {
 			break
 		}
 	}
@@ -118,4 +132,100 @@ func TestStartWithBadThreads(t *testing.T) {
 	if _, err := Start(context.Background(), self, 0); err == nil {
 		t.Error("no threads were taken")
 	}
+}
+
+func TestUpgradeAndEcho(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	self, err := pipe.Self("bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Start(ctx, self, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 2 { // Listen forgets what was before
+		if err := f.Listen(ctx); err != nil {
+			t.Fatal(err)
+		}
+		const clients = 3
+		upgraded := make(chan error, 1)
+		go func() { upgraded <- f.Upgrade(ctx, clients, 10*time.Second) }()
+		var conns []net.Conn
+		for range clients {
+			conns = append(conns, upgrade(t, f.Addr))
+		}
+		if err := <-upgraded; err != nil {
+			t.Fatal(err)
+		}
+		pinged := make(chan int, clients)
+		for _, c := range conns {
+			go answer(c, pinged)
+		}
+		if err := f.Echo(ctx, Echo{Ping: []byte("ping"), PongBytes: 4, Pings: 20, Span: 50 * time.Millisecond, Tick: 10 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range conns {
+			c.Close()
+		}
+		sum := 0
+		for range clients {
+			sum += <-pinged
+		}
+		if sum != 20 {
+			t.Errorf("%d pings", sum)
+		}
+	}
+	if err := f.Echo(ctx, Echo{}); err == nil {
+		t.Error("pings of nothing were taken")
+	}
+}
+
+// upgrade dials and speaks as a client of the generator does.
+func upgrade(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := ws.ClientRequest{Host: "test", Target: "/", Key: ws.NewKey()}
+	if _, err := c.Write(request.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 1024)
+	n, err := c.Read(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok, err := ws.ParseUpgradeResponse(head[:n], request.Key); !ok || err != nil {
+		t.Fatalf("%q: %v", head[:n], err)
+	}
+	return c
+}
+
+// answer writes back whatever comes, and says how many times four bytes came.
+func answer(c net.Conn, pinged chan<- int) {
+	b, sum := make([]byte, 1024), 0
+	for {
+		n, err := c.Read(b)
+		if err != nil {
+			pinged <- sum / 4
+			return
+		}
+		sum += n
+		_, _ = c.Write(b[:n])
+	}
+}
+
+func FuzzFindKey(f *testing.F) {
+	request := ws.ClientRequest{Host: "test", Target: "/", Key: ws.NewKey()}
+	f.Add(request.Append(nil))
+	f.Add([]byte("Sec-WebSocket-Key: \r\n\r\n"))
+	f.Fuzz(func(t *testing.T, head []byte) {
+		if key, ok := findKey(head); ok && len(key) != 24 {
+			t.Errorf("key %q", key)
+		}
+	})
 }

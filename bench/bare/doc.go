@@ -1,8 +1,10 @@
-// Package bare is the yardstick of a fan-out: a process that does nothing but a loop of write(2) of the same bytes to every socket.
+// Package bare has the yardsticks that a server is held against: processes that do nothing but the system calls which the work needs.
 //
-//	Start ─► Send(frames) ──► child: for each frame, for each socket: write(2)
-//	                                   │
-//	receivers of the same swarm ◄──────┘
+//	Start ─► Send(frames) ──► child: for each frame, for each socket: write(2), or the same through an io_uring
+//	      ─► Echo(pings)  ──► child: write(2) of a ping to each socket in its turn, read(2) of the pong
+//	      ─► Upgrade      ──► child: accept(2), read(2) of the request head, write(2) of the 101
+//	                                    │
+//	clients of the same swarm ◄─────────┘
 //
-// It has no protocol: whoever connects is a receiver.
+// Other programs can serve as yardsticks too: whatever calls Serve with a Child of its own.
 package bare

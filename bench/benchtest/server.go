@@ -1,6 +1,6 @@
 // Package benchtest is a small server of the client protocol for the tests of the load generator: enough of connect, subscribe,
-// unsubscribe, publish, pings and the HTTP API to be loaded, one goroutine per conn, and faults on request: publications
-// that are lost or sent twice, frames cut to pieces, closes. It is no part of the program.
+// recovery, joins, unsubscribe, publish, presence, pings and the HTTP API to be loaded, one goroutine per conn, and faults on request:
+// publications that are lost, sent twice or out of order, frames cut to pieces, closes. It is no part of the program.
 package benchtest
 
 import (
@@ -27,6 +27,12 @@ type Config struct {
 	PingEvery time.Duration // 0: no pings
 	LoseEvery int           // lose every n-th publication for the first subscriber; 0: none
 	TwiceAt   int           // send the n-th publication twice; 0: never
+	SwapAt    int           // send the n-th publication after the one behind it; 0: never
+	History   int           // publications that each channel keeps; 0: none, and nothing recovers
+	Forgets   bool          // nobody recovers in spite of it
+	LoseJoin  bool          // lose the first join
+	QueueMax  int           // bytes that a client may owe reading before it is closed with 3008; 0: any
+	NoMetrics bool          // no page of metrics
 	Deny      string        // subscriptions to this channel get error 103
 	HeadMax   time.Duration // close a conn whose head is not whole in time; 0: never
 }
@@ -37,9 +43,10 @@ type Server struct {
 	http *httptest.Server
 
 	mu       sync.Mutex
-	channels map[string][]*client
+	channels map[string]*channel
 	clients  map[*client]struct{}
-	count    map[string]int // publications per channel
+	slow     int // clients closed with 3008
+	joins    int
 	users    map[string]int
 	pongs    int
 	stopPing chan struct{}
@@ -53,18 +60,22 @@ type client struct {
 
 	mu       sync.Mutex // of writes
 	answered bool       // has its connect reply
+	queue    *queue     // nil: writes go out at once
 }
 
 // Start runs a server until Close.
 func Start(cfg Config) *Server {
 	s := &Server{
-		cfg: cfg, channels: map[string][]*client{}, clients: map[*client]struct{}{}, count: map[string]int{},
+		cfg: cfg, channels: map[string]*channel{}, clients: map[*client]struct{}{},
 		users: map[string]int{}, stopPing: make(chan struct{}),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/connection/websocket", s.upgrade)
 	mux.HandleFunc("/api/", s.api)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	if !cfg.NoMetrics {
+		mux.HandleFunc("/metrics", s.metrics)
+	}
 	s.http = httptest.NewUnstartedServer(mux)
 	s.http.Config.ReadHeaderTimeout = cfg.HeadMax
 	s.http.Start()
@@ -145,6 +156,10 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.Close()
 	c := &client{server: s, conn: conn}
+	if s.cfg.QueueMax > 0 {
+		c.queue = newQueue(conn)
+		defer c.queue.close()
+	}
 	protocol := ""
 	if s.cfg.Protobuf {
 		c.form, protocol = codec.Protobuf, "centrifuge-protobuf"
@@ -190,16 +205,6 @@ func (s *Server) forget(c *client) {
 	delete(s.clients, c)
 	for name := range s.channels {
 		s.leave(name, c)
-	}
-}
-
-// leave takes c off a channel. The caller holds the lock.
-func (s *Server) leave(name string, c *client) {
-	for i, other := range s.channels[name] {
-		if other == c {
-			s.channels[name] = append(s.channels[name][:i:i], s.channels[name][i+1:]...)
-			return
-		}
 	}
 }
 
@@ -253,22 +258,18 @@ func (s *Server) answer(c *client, cmd *codec.Command) *codec.Reply {
 		c.mu.Unlock()
 		return &codec.Reply{Connect: &codec.ConnectResult{Client: "c", Version: "test", Ping: 25, Pong: true}}
 	case codec.MethodSubscribe:
-		name := string([]byte(cmd.Subscribe.Channel))
-		if name == s.cfg.Deny {
-			return &codec.Reply{Error: codec.ErrorPermissionDenied}
-		}
-		for _, other := range s.channels[name] {
-			if other == c {
-				return &codec.Reply{Error: codec.ErrorAlreadySubscribed}
-			}
-		}
-		s.channels[name] = append(s.channels[name], c)
-		return &codec.Reply{Subscribe: &codec.SubscribeResult{Recoverable: cmd.Subscribe.Recoverable}}
+		return s.subscribe(c, &cmd.Subscribe)
 	case codec.MethodUnsubscribe:
 		s.leave(cmd.Unsubscribe.Channel, c)
 		return &codec.Reply{Unsubscribe: &codec.UnsubscribeResult{}}
 	case codec.MethodPublish:
 		return &codec.Reply{Publish: &codec.PublishResult{}}
+	case codec.MethodPresence:
+		return &codec.Reply{Presence: &codec.PresenceResult{Presence: map[string]*codec.ClientInfo{"c": {Client: "c"}}}}
+	case codec.MethodPresenceStats:
+		return &codec.Reply{PresenceStats: &codec.PresenceStatsResult{NumClients: 1, NumUsers: 1}}
+	case codec.MethodHistory:
+		return &codec.Reply{History: &codec.HistoryResult{}}
 	}
 	return nil
 }
@@ -317,27 +318,6 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// Publish sends data to the subscribers of a channel.
-func (s *Server) Publish(channel string, data []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.count[channel]++
-	n := s.count[channel]
-	for i, c := range s.channels[channel] {
-		if i == 0 && s.cfg.LoseEvery > 0 && n%s.cfg.LoseEvery == 0 {
-			continue
-		}
-		text, err := codec.AppendPublication(nil, c.form, channel, &codec.Publication{Data: data})
-		if err != nil {
-			return
-		}
-		c.send(text)
-		if n == s.cfg.TwiceAt {
-			c.send(text)
-		}
-	}
-}
-
 // send writes one delimited message as a ws frame.
 func (c *client) send(message []byte) {
 	op := ws.OpBinary
@@ -348,6 +328,12 @@ func (c *client) send(message []byte) {
 }
 
 func (c *client) write(b []byte) {
+	if c.queue != nil {
+		if !c.queue.add(b, c.server.cfg.QueueMax) {
+			c.server.slow++ // whoever sends holds the lock of the server
+		}
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(b) > 0 {

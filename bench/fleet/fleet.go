@@ -51,7 +51,8 @@ func size(conns, asked, files int) (int, error) {
 	return asked, nil
 }
 
-// Fleet is a number of worker processes that act alike. Make it with Start. One goroutine at a time uses it.
+// Fleet is a number of worker processes that act alike. Make it with Start. Nothing may be called while Open or Shut is under way; the
+// rest is safe for concurrent use.
 type Fleet struct {
 	workers []*pipe.Child
 	groups  map[string][]share

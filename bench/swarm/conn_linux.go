@@ -242,7 +242,7 @@ func handshakeFailure(err error) string {
 		case 403:
 			hint = ": give an --origin that client.allowed_origins lets in, or none"
 		case 404:
-			hint = ": is the path of --url the server's WebSocket path?"
+			hint = ": is the path of --target the server's WebSocket path?"
 		case 503:
 			hint = ": the server is full or shuts down (its connection limits, its descriptor limit)"
 		}

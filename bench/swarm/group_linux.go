@@ -325,7 +325,7 @@ func remedy(err error) string {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return err.Error() + ": local ports ran out or the source address is not this machine's: more --source-count, or another --source"
 	case errors.Is(err, unix.ECONNREFUSED):
-		return err.Error() + ": does the server listen there? see --url"
+		return err.Error() + ": does the server listen there? see --target"
 	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.ETIMEDOUT):
 		return err.Error() + ": the server's accept queue may have overflowed: try a lower --connect-rate"
 	}

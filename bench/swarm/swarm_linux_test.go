@@ -244,7 +244,7 @@ func TestOpenFailures(t *testing.T) {
 	}{
 		{"nobody listens", func(g *Group) { g.Addr = closed.Addr().String() }, "does the server listen there"},
 		{"nobody answers", func(g *Group) { g.Addr, g.Patience = silent.Addr().String(), 50*time.Millisecond }, "waiting for the answer to the upgrade"},
-		{"wrong path", func(g *Group) { g.Path = "/other" }, "the path of --url"},
+		{"wrong path", func(g *Group) { g.Path = "/other" }, "the path of --target"},
 		{"wrong secret", func(g *Group) { g.TokenSecret = "other" }, "3500 invalid token: --token-hmac-secret"},
 		{"no right to subscribe", func(g *Group) { g.TokenSecret, g.Channels = "s3cret", "forbidden" }, "103 permission denied: the channel's namespace"},
 		{"foreign source address", func(g *Group) { g.Source = "192.0.2.1" }, "bind to a source address"},

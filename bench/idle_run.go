@@ -8,6 +8,7 @@ import (
 	"stentor/bench/fleet"
 	"stentor/bench/measure"
 	"stentor/bench/probe"
+	"stentor/bench/result"
 	"stentor/bench/swarm"
 )
 
@@ -22,29 +23,23 @@ type idleRun struct {
 	pprof   *probe.Pprof // nil without --pprof-url
 	seen    map[string]struct{}
 	groups  []string
-	report  IdleReport
+	steps   []idleStep
 }
 
-// Run measures and prints. The error says why there is no figure, or that one is over its budget.
-func (o *Idle) Run(ctx context.Context, s *Streams) error {
+func (o *Idle) run(ctx context.Context, rig *rig) error {
 	steps, err := o.steps()
 	if err != nil {
 		return err
 	}
 	most := steps[len(steps)-1]
-	rig, err := newRig(ctx, &o.Target, s, most)
-	if err != nil {
-		return err
-	}
-	defer rig.close()
 	r := &idleRun{rig: rig, options: o, seen: map[string]struct{}{}}
 	if o.PprofURL != "" {
-		r.pprof = probe.NewPprof(o.PprofURL)
+		r.pprof = probe.NewPprof(rig.page(o.PprofURL))
 	}
 	if r.fleet, err = rig.fleet(most, o.Target.Workers); err != nil {
 		return err
 	}
-	if err := r.look(ctx, IdleStep{}, o.Settle); err != nil {
+	if err := r.look(ctx, idleStep{}, o.Settle); err != nil {
 		return err
 	}
 	have := 0
@@ -58,21 +53,35 @@ func (o *Idle) Run(ctx context.Context, s *Streams) error {
 		}
 		have = n
 	}
-	r.report.fit()
-	if err := s.print(&r.report); err != nil {
+	return r.finish(ctx, most)
+}
+
+// finish draws the lines and looks at the clients.
+func (r *idleRun) finish(ctx context.Context, clients int) error {
+	st, err := r.fleet.Stats(ctx, false, r.groups...)
+	if err != nil {
 		return err
 	}
-	if len(r.report.Closes) > 0 {
-		return fmt.Errorf("%d of %d clients lost their conn: the figures are for fewer clients than they say", sum(r.report.Closes), most)
+	res, lines := &r.result, fit(r.steps)
+	res.Tables = append(res.Tables, idleTable(r.steps))
+	lines.fill(res)
+	last := r.steps[len(r.steps)-1]
+	res.Add("clients", float64(clients), result.Number, result.Neither)
+	if r.server != nil {
+		res.Add("server CPU", last.cpu, result.Cores, result.Less)
 	}
-	return r.report.gate(o)
+	res.Add("pings answered", float64(st.Pings), result.Number, result.Neither)
+	r.counts(st)
+	if len(st.Closes) > 0 {
+		return fmt.Errorf("%d of %d clients lost their conn: the figures are for fewer clients than they say", sum(st.Closes), clients)
+	}
+	return lines.gate(r.options)
 }
 
 // step adds clients until there are n, and measures.
 func (r *idleRun) step(ctx context.Context, have, n int, wait time.Duration) error {
 	g := r.options.group(r.place, have, n-have)
-	r.logf("opening clients %d to %d", have+1, n)
-	opened, err := r.fleet.Open(ctx, g)
+	opened, err := r.open(ctx, r.fleet, g)
 	if err != nil {
 		return err
 	}
@@ -83,8 +92,8 @@ func (r *idleRun) step(ctx context.Context, have, n int, wait time.Duration) err
 			return err
 		}
 	}
-	r.logf("%d clients are live, measuring in %v", n, wait)
-	return r.look(ctx, IdleStep{Clients: n, Channels: len(r.seen), Took: opened.Took}, wait)
+	r.phase(wait, "%d clients are live, measuring in %v", n, wait)
+	return r.look(ctx, idleStep{clients: n, channels: len(r.seen), took: opened.Took}, wait)
 }
 
 // feed publishes once into each channel.
@@ -107,43 +116,34 @@ func (r *idleRun) feed(ctx context.Context, names []string) error {
 }
 
 // look waits, then measures the server as it is.
-func (r *idleRun) look(ctx context.Context, step IdleStep, wait time.Duration) error {
-	start := time.Now()
-	before, err := r.cpu()
+func (r *idleRun) look(ctx context.Context, step idleStep, wait time.Duration) error {
+	span, err := r.measured(ctx, func() error { return pause(ctx, wait) })
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, wait); err != nil {
-		return err
-	}
-	after, err := r.cpu()
-	if err != nil {
-		return err
-	}
-	if took := time.Since(start); wait > 0 {
-		step.CPU = float64(after-before) / float64(took)
-	}
+	step.cpu = span.serverCores()
 	if r.server != nil {
 		status, err := r.server.Status()
 		if err != nil {
 			return err
 		}
-		step.RSS, step.Threads = status.RSS, status.Threads
+		step.rss, step.threads = status.RSS, status.Threads
 	}
 	if r.pprof != nil { // after RSS: it forces a collection
 		heap, err := r.pprof.Heap(ctx)
 		if err != nil {
 			return err
 		}
-		step.Heap = &heap
+		step.heap = &heap
 	}
-	r.report.Steps = append(r.report.Steps, step)
-	st, err := r.fleet.Stats(ctx, false, r.groups...)
-	if err != nil {
-		return err
-	}
-	r.report.Pings, r.report.Closes, r.report.Faults = st.Pings, st.Closes, st.Faults
+	r.steps = append(r.steps, step)
 	return nil
+}
+
+// counts notes how conns ended and what a server should not have sent.
+func (r *rig) counts(st swarm.Stats) {
+	r.result.AddCount("conns that ended", st.Closes)
+	r.result.AddCount("faults", st.Faults)
 }
 
 func sum(counts map[string]int) (n int) {

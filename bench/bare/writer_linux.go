@@ -1,7 +1,6 @@
 package bare
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -9,74 +8,49 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"stentor/bench/pipe"
 )
 
 const (
 	backlog = 4096
 	// writeTimeout is how long a full socket may hold up the loop.
 	writeTimeout = 10 * time.Second
-	// ThreadsMax is the number of threads that one writer may have.
-	ThreadsMax = 256
 )
 
 // writer is the child's side. Questions are answered in turn, so that nothing here needs a lock.
 type writer struct {
 	listener int
 	conns    int
+	turn     int // of Echo: pings so far
 	threads  []*thread
 }
 
 // thread owns a part of the sockets and writes to them on a thread of the kernel.
 type thread struct {
 	sockets []int32
-	frames  chan [][]byte
+	ring    *ring // nil before the first order for it
+	orders  chan order
 	result  chan error
 	sent    Sent
 }
 
+// order is one Send.
+type order struct {
+	via    Via
+	frames [][]byte
+}
+
 // Work runs a writer that does what comes over in, until in ends.
 func Work(in io.Reader, out io.Writer) error {
-	w := &writer{listener: -1}
-	return pipe.Serve(in, out, func(op string, body json.RawMessage, reply pipe.Reply) {
-		reply(w.obey(op, body))
-	})
+	return Serve(in, out, &writer{listener: -1})
 }
 
-func (w *writer) obey(op string, body json.RawMessage) (any, error) {
-	switch op {
-	case opListen:
-		var b listenBody
-		if err := json.Unmarshal(body, &b); err != nil {
-			return nil, err
-		}
-		return w.listen(b.Threads)
-	case opAccept:
-		var b acceptBody
-		if err := json.Unmarshal(body, &b); err != nil {
-			return nil, err
-		}
-		return nil, w.accept(b.Conns, b.Patience)
-	case opSend:
-		var b sendBody
-		if err := json.Unmarshal(body, &b); err != nil {
-			return nil, err
-		}
-		return w.send(b.Frames)
-	}
-	return nil, fmt.Errorf("unknown word %q", op)
-}
-
-func (w *writer) listen(threads int) (addr string, err error) {
+func (w *writer) Listen(threads int) (addr string, err error) {
 	if threads < 1 || threads > ThreadsMax {
 		return "", fmt.Errorf("the number of threads must be from 1 to %d", ThreadsMax)
 	}
-	if w.listener >= 0 {
-		return "", fmt.Errorf("listening already")
-	}
+	w.drop()
 	for range threads {
-		t := &thread{frames: make(chan [][]byte), result: make(chan error)}
+		t := &thread{orders: make(chan order), result: make(chan error)}
 		w.threads = append(w.threads, t)
 		go t.run()
 	}
@@ -94,6 +68,36 @@ func (w *writer) listen(threads int) (addr string, err error) {
 		return "", err
 	}
 	return fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port), nil
+}
+
+// drop ends all conns and threads.
+func (w *writer) drop() {
+	for _, t := range w.threads {
+		close(t.orders)
+		for _, fd := range t.sockets {
+			_ = unix.Close(int(fd))
+		}
+	}
+	if w.listener >= 0 {
+		_ = unix.Close(w.listener)
+	}
+	*w = writer{listener: -1}
+}
+
+// Accept takes conns until there are so many.
+func (w *writer) Accept(conns int, upgrade bool, patience time.Duration) error {
+	if upgrade {
+		return w.upgrade(conns, patience)
+	}
+	return w.accept(conns, patience)
+}
+
+// keep gives a new conn to a thread.
+func (w *writer) keep(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	t := w.threads[w.conns%len(w.threads)]
+	t.sockets = append(t.sockets, int32(fd))
+	w.conns++
 }
 
 // accept takes conns until there are so many, each as a server would have it: non-blocking, without Nagle's delay.
@@ -115,18 +119,15 @@ func (w *writer) accept(conns int, patience time.Duration) error {
 		default:
 			return fmt.Errorf("bare writer: accept: %w (%d receivers are connected; each needs one open file)", err, w.conns)
 		}
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		t := w.threads[w.conns%len(w.threads)]
-		t.sockets = append(t.sockets, int32(fd))
-		w.conns++
+		w.keep(fd)
 	}
 	return nil
 }
 
-// send lets all threads write and adds up what they did.
-func (w *writer) send(frames [][]byte) (Sent, error) {
+// Send lets all threads write and adds up what they did.
+func (w *writer) Send(via Via, frames [][]byte) (Sent, error) {
 	for _, t := range w.threads {
-		t.frames <- frames
+		t.orders <- order{via, frames}
 	}
 	var sum Sent
 	var failed error
@@ -142,16 +143,31 @@ func (w *writer) send(frames [][]byte) (Sent, error) {
 
 func (t *thread) run() {
 	runtime.LockOSThread()
-	for frames := range t.frames {
+	defer t.closeRing()
+	for o := range t.orders {
 		t.sent = Sent{}
-		var err error
-		for _, frame := range frames {
-			if err = t.loop(frame); err != nil {
-				break
-			}
-		}
-		t.result <- err
+		t.result <- t.obey(o)
 	}
+}
+
+func (t *thread) obey(o order) error {
+	write := t.loop
+	switch o.via {
+	case Write:
+	case Uring:
+		if err := t.openRing(); err != nil {
+			return err
+		}
+		write = t.submit
+	default:
+		return fmt.Errorf("bare writer: unknown way to write %q", o.via)
+	}
+	for _, frame := range o.frames {
+		if err := write(frame); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loop is what all this is about.
