@@ -67,7 +67,11 @@ func (r *rig) climb(ctx context.Context, c Climb, first float64, attempt func(ct
 			return steps, err
 		}
 		p99 := d.stats.Latency.Percentiles().P99
-		kept := complete && p99 <= c.Latency && float64(d.Took) <= (1+lateShare)*float64(c.Step)+float64(c.Latency)
+		planned := c.Step
+		if d.planned > 0 {
+			planned = d.planned
+		}
+		kept := complete && p99 <= c.Latency && float64(d.Took) <= (1+lateShare)*float64(planned)+float64(c.Latency)
 		steps = append(steps, climbed{rate, kept, d})
 		if !kept {
 			r.judge(d.span, p99)
@@ -87,6 +91,19 @@ func knee(steps []climbed) (k climbed, ok bool) {
 		}
 	}
 	return k, ok
+}
+
+// climbed writes the steps into the result, and the figures at the knee. burst is the number of publications that the rate counts as one.
+func (r *rig) climbed(steps []climbed, burst int) {
+	r.result.Tables = append(r.result.Tables, climbTable(steps))
+	k, ok := knee(steps)
+	if !ok {
+		r.result.Notes = append(r.result.Notes, "not even the first step was kept: take a lower --rate")
+		k = steps[len(steps)-1]
+	}
+	r.result.Add("knee", k.rate*float64(burst), result.PerSecond, result.More)
+	k.fill(&r.result)
+	r.result.AddLatency("delivery at the knee", k.stats.Latency)
 }
 
 // climbTable lists the steps.

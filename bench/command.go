@@ -17,7 +17,8 @@ const (
 // scenarios are all measurements, each with its defaults, in the order of the help.
 func scenarios() []*scenario {
 	return []*scenario{
-		idleScenario(), idleSubScenario(), fanoutScenario(), mixedScenario(), slowScenario(), trickleScenario(),
+		idleScenario(), idleSubScenario(), pingScenario(), fanoutScenario(), manyScenario(), apiScenario(), connectScenario(),
+		recoverScenario(), churnScenario(), presenceScenario(), slowScenario(), trickleScenario(), mixedScenario(), soakScenario(),
 	}
 }
 

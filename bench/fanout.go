@@ -166,7 +166,8 @@ func (o *Fanout) group(p place) swarm.Group {
 type delivery struct {
 	span
 	publications int
-	stats        swarm.Stats // counters of the series alone
+	planned      time.Duration // 0: as long as a step
+	stats        swarm.Stats   // counters of the series alone
 }
 
 // fill writes the figures of a series into a result.

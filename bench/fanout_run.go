@@ -37,8 +37,9 @@ func (o *Fanout) run(ctx context.Context, rig *rig) error {
 		return err
 	}
 	d.fill(&rig.result)
+	rig.result.AddLatency("delivery", d.stats.Latency)
 	r.judge(d.span, d.stats.Latency.Percentiles().P99)
-	return r.finish(ctx, &d)
+	return r.finish(ctx, &d, false)
 }
 
 // subscribe opens the subscribers.
@@ -123,31 +124,18 @@ func (r *fanoutRun) toTheKnee(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.result.Tables = append(r.result.Tables, climbTable(steps))
-	last := steps[len(steps)-1]
-	k, ok := knee(steps)
-	if !ok {
-		r.result.Notes = append(r.result.Notes, "not even the first step was kept: take a lower --rate")
-		k = last
-	}
-	r.result.Add("knee", k.rate*float64(o.Burst), result.PerSecond, result.More)
-	k.fill(&r.result)
-	if !last.kept {
-		// What an overloaded server closes and drops in the step that was lost is its right.
-		r.result.AddLatency("delivery at the knee", k.stats.Latency)
-		r.counts(last.stats)
-		return r.tally(ctx, true)
-	}
-	return r.finish(ctx, &k.delivery)
+	r.climbed(steps, o.Burst)
+	last := &steps[len(steps)-1]
+	// What an overloaded server closes and drops in a step that was lost is its right.
+	return r.finish(ctx, &last.delivery, !last.kept)
 }
 
-// finish writes latencies and losses.
-func (r *fanoutRun) finish(ctx context.Context, d *delivery) error {
-	r.result.AddLatency("delivery", d.stats.Latency)
+// finish writes what else there is to say of a series that ended with d.
+func (r *fanoutRun) finish(ctx context.Context, d *delivery, tolerant bool) error {
 	r.result.AddLatency("API answer", r.feed.answers)
 	r.result.AddCount("API errors", r.feed.errors)
 	r.counts(d.stats)
-	return r.tally(ctx, false)
+	return r.tally(ctx, tolerant)
 }
 
 // tally writes what did not arrive. tolerant excuses what an overload explains; nothing comes twice or out of order even then.

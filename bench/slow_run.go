@@ -16,6 +16,7 @@ import (
 const (
 	askMetricsEvery = 200 * time.Millisecond
 	readAgainMax    = 10 * time.Second
+	stillOpenMax    = time.Second // for those that the server has not even closed
 
 	disconnectsMetric = "centrifugo_client_num_server_disconnects"
 	slowLabel         = `code="3008"`
@@ -182,7 +183,8 @@ func (r *slowRun) closed3008(ctx context.Context) (float64, error) {
 // wake lets the stalled clients read again once the server has closed all of them, or when the phase is over, and waits until their
 // conns have ended.
 func (r *slowRun) wake(ctx, over context.Context, group string, first float64) error {
-	for pause(over, askMetricsEvery) == nil {
+	patience := readAgainMax
+	for {
 		n, err := r.closed3008(ctx)
 		if err != nil {
 			return err
@@ -190,11 +192,17 @@ func (r *slowRun) wake(ctx, over context.Context, group string, first float64) e
 		if n-first >= float64(r.options.Stalled) {
 			break
 		}
+		if pause(over, askMetricsEvery) != nil {
+			if r.metrics != nil {
+				patience = stillOpenMax
+			}
+			break
+		}
 	}
 	if err := r.stalled.Stall(ctx, group, false); err != nil {
 		return err
 	}
-	give := time.Now().Add(readAgainMax)
+	give := time.Now().Add(patience)
 	for {
 		st, err := r.stalled.Stats(ctx, false, group)
 		if err != nil {

@@ -71,7 +71,7 @@ func (s *Server) leave(name string, c *client) {
 // announce sends a join or leave to those who asked for them. The caller holds the lock.
 func (s *Server) announce(name string, p *codec.Push) {
 	if p.Join != nil {
-		if s.joins++; s.joins == 1 && s.cfg.LoseJoin {
+		if s.joins++; s.joins == s.cfg.LoseJoin {
 			return
 		}
 	}

@@ -30,7 +30,7 @@ type Config struct {
 	SwapAt    int           // send the n-th publication after the one behind it; 0: never
 	History   int           // publications that each channel keeps; 0: none, and nothing recovers
 	Forgets   bool          // nobody recovers in spite of it
-	LoseJoin  bool          // lose the first join
+	LoseJoin  int           // lose the n-th join; 0: none
 	QueueMax  int           // bytes that a client may owe reading before it is closed with 3008; 0: any
 	NoMetrics bool          // no page of metrics
 	Deny      string        // subscriptions to this channel get error 103

@@ -46,8 +46,8 @@ type Error struct {
 
 func (e *Error) Error() string { return "API error " + strconv.Itoa(int(e.Code)) + ": " + e.Message }
 
-// publication is one publish command.
-type publication struct {
+// Publication is one publish command.
+type Publication struct {
 	Channel string          `json:"channel"`
 	Data    json.RawMessage `json:"data"`
 }
@@ -55,7 +55,7 @@ type publication struct {
 // One publishes data, which is JSON, into channel.
 func (c *Client) One(ctx context.Context, channel string, data []byte) error {
 	var answer struct{ Error *Error }
-	if err := c.call(ctx, "publish", publication{channel, data}, &answer); err != nil {
+	if err := c.call(ctx, "publish", Publication{channel, data}, &answer); err != nil {
 		return err
 	}
 	return orNil(answer.Error)
@@ -63,14 +63,23 @@ func (c *Client) One(ctx context.Context, channel string, data []byte) error {
 
 // Batch publishes all of data into channel, in order, with one request.
 func (c *Client) Batch(ctx context.Context, channel string, data [][]byte) error {
+	list := make([]Publication, len(data))
+	for i, d := range data {
+		list[i] = Publication{channel, d}
+	}
+	return c.All(ctx, list)
+}
+
+// All publishes list, in order, with one request.
+func (c *Client) All(ctx context.Context, list []Publication) error {
 	type command struct {
-		Publish publication `json:"publish"`
+		Publish Publication `json:"publish"`
 	}
 	var body struct {
 		Commands []command `json:"commands"`
 	}
-	for _, d := range data {
-		body.Commands = append(body.Commands, command{publication{channel, d}})
+	for _, p := range list {
+		body.Commands = append(body.Commands, command{p})
 	}
 	var answer struct {
 		Error   *Error
@@ -82,8 +91,8 @@ func (c *Client) Batch(ctx context.Context, channel string, data [][]byte) error
 	if answer.Error != nil {
 		return answer.Error
 	}
-	if len(answer.Replies) != len(data) {
-		return fmt.Errorf("batch: %d replies to %d commands", len(answer.Replies), len(data))
+	if len(answer.Replies) != len(list) {
+		return fmt.Errorf("batch: %d replies to %d commands", len(answer.Replies), len(list))
 	}
 	for _, r := range answer.Replies {
 		if r.Error != nil {

@@ -18,7 +18,7 @@ type api struct {
 	data     []string
 }
 
-func (a *api) publish(p publication) map[string]any {
+func (a *api) publish(p Publication) map[string]any {
 	if p.Channel == "full" {
 		return map[string]any{"error": map[string]any{"code": 100, "message": "internal server error"}}
 	}
@@ -35,9 +35,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body struct {
-		publication
+		Publication
 		Channels []string
-		Commands []struct{ Publish publication }
+		Commands []struct{ Publish Publication }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -46,11 +46,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var answer any
 	switch r.URL.Path {
 	case "/api/publish":
-		answer = a.publish(body.publication)
+		answer = a.publish(body.Publication)
 	case "/api/broadcast":
 		var responses []any
 		for _, c := range body.Channels {
-			responses = append(responses, a.publish(publication{c, body.Data}))
+			responses = append(responses, a.publish(Publication{c, body.Data}))
 		}
 		answer = map[string]any{"result": map[string]any{"responses": responses}}
 	case "/api/batch":

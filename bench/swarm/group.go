@@ -20,6 +20,8 @@ const (
 	// Receiver is a subscriber without a protocol: it expects ws frames with publications as soon as TCP is connected. It
 	// stands before the bare write loop, which speaks to it without an upgrade.
 	Receiver Role = "receiver"
+	// Upgrader is done once it is upgraded. It stands before the bare server, which does no more.
+	Upgrader Role = "upgrader"
 	// Requester connects and sends requests on a schedule, one at a time.
 	Requester Role = "requester"
 	// Churner is a subscriber that goes and comes back at a rate, once Churn says so.
@@ -93,6 +95,7 @@ type Group struct {
 	Users        string        `json:"users,omitempty"`  // user id, {n} is the client's number
 	TokenSecret  string        `json:"token_secret,omitempty"`
 	Channels     string        `json:"channels,omitempty"` // name; {n} group of PerChannel clients, {user}, {s} subscription
+	Base         int           `json:"base,omitempty"`     // client whose channel has the number 0
 	PerChannel   int           `json:"per_channel"`
 	Subscribed   int           `json:"subscribed"` // subscriptions per client
 	Recoverable  bool          `json:"recoverable,omitempty"`
@@ -137,7 +140,7 @@ func (g *Group) User(n int) string {
 // Channel names subscription s (from 0) of client n.
 func (g *Group) Channel(n, s int) string {
 	return strings.NewReplacer(
-		"{n}", strconv.Itoa(n/g.PerChannel), "{user}", g.User(n), "{s}", strconv.Itoa(s),
+		"{n}", strconv.Itoa((n-g.Base)/g.PerChannel), "{user}", g.User(n), "{s}", strconv.Itoa(s),
 	).Replace(g.Channels)
 }
 
@@ -172,26 +175,28 @@ func (o *Opened) Merge(other Opened) {
 
 // Stats is what the clients of a group have seen since they were opened; Latency and Opening since they were last reset.
 type Stats struct {
-	Live       int              `json:"live"`
-	Deliveries uint64           `json:"deliveries"` // publications, each counted once per client
-	Duplicates uint64           `json:"duplicates"`
-	Late       uint64           `json:"late"`   // publications that came after one with a higher number
-	Frames     uint64           `json:"frames"` // ws frames with publications
-	Bytes      uint64           `json:"bytes"`  // read from sockets
-	Pings      uint64           `json:"pings"`  // of the protocol, all answered at once
-	Replies    uint64           `json:"replies"`
-	Unanswered uint64           `json:"unanswered"` // requests without a reply when asking ended
-	Reopened   uint64           `json:"reopened"`   // clients that came back
-	Churned    uint64           `json:"churned"`    // clients that went to come back
-	Joins      uint64           `json:"joins"`
-	Leaves     uint64           `json:"leaves"`
-	Recovered  uint64           `json:"recovered"`        // publications that came with a subscription
-	Lost       uint64           `json:"lost"`             // clients that could not recover
-	Closes     map[string]int   `json:"closes,omitempty"` // conns that ended, by code and reason
-	Faults     map[string]int   `json:"faults,omitempty"` // what a server should not send
-	Latency    *measure.Latency `json:"latency,omitempty"`
-	Opening    *measure.Latency `json:"opening,omitempty"` // from dialing to live
-	Sample     []byte           `json:"sample,omitempty"`  // the first ws frame with exactly one publication, header included
+	Live         int              `json:"live"`
+	Deliveries   uint64           `json:"deliveries"` // publications, each counted once per client
+	Duplicates   uint64           `json:"duplicates"`
+	Late         uint64           `json:"late"`   // publications that came after one with a higher number
+	Frames       uint64           `json:"frames"` // ws frames with publications
+	Bytes        uint64           `json:"bytes"`  // read from sockets
+	Pings        uint64           `json:"pings"`  // of the protocol, all answered at once
+	Replies      uint64           `json:"replies"`
+	Unanswered   uint64           `json:"unanswered"`   // requests without a reply when asking ended
+	Reopened     uint64           `json:"reopened"`     // clients that came back
+	Churned      uint64           `json:"churned"`      // clients that went to come back
+	Subscribed   uint64           `json:"subscribed"`   // requests for a subscription that were granted, those while opening left out
+	Unsubscribed uint64           `json:"unsubscribed"` // likewise for their ends
+	Joins        uint64           `json:"joins"`
+	Leaves       uint64           `json:"leaves"`
+	Recovered    uint64           `json:"recovered"`        // publications that came with a subscription
+	Lost         uint64           `json:"lost"`             // clients that could not recover
+	Closes       map[string]int   `json:"closes,omitempty"` // conns that ended, by code and reason
+	Faults       map[string]int   `json:"faults,omitempty"` // what a server should not send
+	Latency      *measure.Latency `json:"latency,omitempty"`
+	Opening      *measure.Latency `json:"opening,omitempty"` // from dialing to live
+	Sample       []byte           `json:"sample,omitempty"`  // the first ws frame with exactly one publication, header included
 }
 
 // Merge adds what another worker saw.
@@ -207,6 +212,8 @@ func (s *Stats) Merge(other Stats) {
 	s.Unanswered += other.Unanswered
 	s.Reopened += other.Reopened
 	s.Churned += other.Churned
+	s.Subscribed += other.Subscribed
+	s.Unsubscribed += other.Unsubscribed
 	s.Joins += other.Joins
 	s.Leaves += other.Leaves
 	s.Recovered += other.Recovered

@@ -85,7 +85,9 @@ func newGroup(s *Swarm, cfg Group, done func(Opened)) (*group, error) {
 	case Subscriber:
 		g.role = talker{g}
 	case Receiver:
-		g.role = receiver{}
+		g.role = receiver{g}
+	case Upgrader:
+		g.role = upgrader{talker{g}}
 	case Churner:
 		g.role = &churners{talker: talker{g}}
 	case Requester:

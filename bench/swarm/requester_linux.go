@@ -161,6 +161,12 @@ func (r *requesters) reply(i int32, id uint32, reply *codec.Reply) {
 	if reply != nil && reply.Error != nil {
 		r.fault(errorText(string(r.cfg.Request), reply.Error))
 	}
+	if reply != nil && reply.Subscribe != nil {
+		r.stats.Subscribed++
+	}
+	if reply != nil && reply.Unsubscribe != nil {
+		r.stats.Unsubscribed++
+	}
 	r.stats.Replies++
 	r.count(i, r.swarm.readAt)
 	q.answered++

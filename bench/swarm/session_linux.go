@@ -236,10 +236,27 @@ func (t talker) reply(_ int32, id uint32, _ *codec.Reply) {
 
 func (t talker) turn(int64) int64 { return never }
 
-// receiver is live at once.
-type receiver struct{}
+// receiver is live at once, and answers pings.
+type receiver struct{ *group }
 
-func (receiver) connected(int32) state             { return stateLive }
+func (r receiver) connected(i int32) state {
+	r.conns[i].pongs = true
+	return stateLive
+}
+
 func (receiver) upgraded(int32) state              { return stateLive }
 func (receiver) reply(int32, uint32, *codec.Reply) {}
 func (receiver) turn(int64) int64                  { return never }
+
+// upgrader says nothing after the request head.
+type upgrader struct{ talker }
+
+func (u upgrader) connected(i int32) state {
+	u.write(i, u.words.head)
+	return stateUpgrading
+}
+
+func (u upgrader) upgraded(i int32) state {
+	u.conns[i].pongs = true
+	return stateLive
+}

@@ -42,12 +42,11 @@ func newWords(form codec.Form, cfg *Group) words {
 	w := words{form: form, op: ws.OpText, key: ws.NewKey()}
 	_, _ = rand.Read(w.mask[:]) // never fails: see its documentation
 	request := ws.ClientRequest{Host: cfg.Host, Target: cfg.Path, Key: w.key, Origin: cfg.Origin}
-	empty := []byte("{}")
 	if form == codec.Protobuf {
-		w.op, request.Protocols, empty = ws.OpBinary, "centrifuge-protobuf", []byte{0}
+		w.op, request.Protocols = ws.OpBinary, "centrifuge-protobuf"
 	}
 	w.head = request.Append(nil)
-	w.pong = ws.AppendClientFrame(nil, w.op, true, w.mask, empty)
+	w.pong = appendPong(nil, cfg.Protobuf, w.mask)
 	return w
 }
 

@@ -1,0 +1,243 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"stentor/bench/measure"
+	"stentor/bench/publish"
+	"stentor/bench/result"
+)
+
+// API measures how many publications the server API takes.
+type API struct {
+	Target         Target
+	Ways           []string
+	Channel        string
+	HistoryChannel string // empty: none
+	PayloadBytes   int
+	Publishers     int
+	Batch          int
+	Phase          time.Duration
+	Rounds         int
+}
+
+// Ways of publishing.
+const (
+	wayOne       = "publish"
+	wayBatch     = "batch"
+	wayBroadcast = "broadcast"
+	wayFresh     = "fresh"
+)
+
+// DefaultAPI is eight publishers.
+func DefaultAPI() API {
+	return API{
+		Target: DefaultTarget(), Ways: []string{wayOne, wayBatch, wayBroadcast, wayFresh}, Channel: "api-{n}", PayloadBytes: 100, Publishers: 8,
+		Batch: 100, Phase: 2 * time.Second, Rounds: 3,
+	}
+}
+
+const apiLong = `Publish through the HTTP API from several publishers at once, each with one request at a time, into channels without subscribers. The ways
+take turns: publish (one publication to a request, conns are kept), batch (--batch publish commands to a request), broadcast (--batch
+channels to a request), fresh (publish, with a conn for each request). With --history-channel, each way is also measured on channels that
+keep history. Measured are publications per second, latency of the answers, and with --server or --pid the server's CPU per publication.`
+
+const apiExample = `  # all ways, with and without history
+  stentor bench api --api-key KEY --pid $(pgrep -xo stentor) --history-channel 'history:{n}'
+
+  # one way with 32 publishers
+  stentor bench api --api-key KEY --ways publish --publishers 32 --phase 10s`
+
+func apiScenario() *scenario {
+	o := DefaultAPI()
+	return &scenario{
+		name: "api", short: "publications per second through the HTTP API", long: apiLong, example: apiExample, target: &o.Target, flags: o.flags,
+		run:  o.run,
+		plan: func() (int, error) { return o.Publishers, o.check() },
+	}
+}
+
+func (o *API) flags(f *pflag.FlagSet) {
+	f.StringSliceVar(&o.Ways, "ways", o.Ways, "ways of publishing to measure")
+	f.StringVar(&o.Channel, "channel", o.Channel, "channel name; {n} is the number of the publisher")
+	f.StringVar(&o.HistoryChannel, "history-channel", o.HistoryChannel, "likewise, of channels that keep history; empty: do not measure with history")
+	f.IntVar(&o.PayloadBytes, "payload", o.PayloadBytes, "bytes of a publication")
+	f.IntVar(&o.Publishers, "publishers", o.Publishers, "publishers at the same time")
+	f.IntVar(&o.Batch, "batch", o.Batch, "publications in one request of batch and broadcast")
+	f.DurationVar(&o.Phase, "phase", o.Phase, "how long each way is measured in each round")
+	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of all ways")
+}
+
+func (o *API) check() error {
+	for _, way := range o.Ways {
+		if !slices.Contains([]string{wayOne, wayBatch, wayBroadcast, wayFresh}, way) {
+			return fmt.Errorf("--ways %q is not publish, batch, broadcast or fresh", way)
+		}
+	}
+	switch {
+	case len(o.Ways) == 0:
+		return errors.New("--ways must name at least one")
+	case o.PayloadBytes < measure.PayloadBytesMin:
+		return fmt.Errorf("--payload must be at least %d", measure.PayloadBytesMin)
+	case o.Publishers < 1 || o.Publishers > publish.ConnsMax:
+		return fmt.Errorf("--publishers must be from 1 to %d", publish.ConnsMax)
+	case o.Batch < 1 || o.Batch > batchMax:
+		return fmt.Errorf("--batch must be from 1 to %d", batchMax)
+	case o.Phase <= 0 || o.Rounds < 1:
+		return errors.New("--phase and --rounds must be above 0")
+	}
+	return nil
+}
+
+// way is one way of publishing and what its rounds came to.
+type way struct {
+	name, method string
+	each         int // publications in a request
+	fresh        bool
+	bodies       [][]byte // by publisher
+
+	perSecond, cpu []float64 // by round: publications, nanoseconds of the server per publication
+	answers        *measure.Latency
+}
+
+// ways makes the bodies of all requests beforehand, so that the generator spends nothing on them.
+func (o *API) ways() (all []*way, err error) {
+	data, err := measure.AppendPayload(nil, measure.Stamp{Number: 1}, o.PayloadBytes)
+	if err != nil {
+		return nil, err
+	}
+	for _, channel := range []string{o.Channel, o.HistoryChannel} {
+		if channel == "" {
+			continue
+		}
+		for _, kind := range o.Ways {
+			w := &way{name: kind, method: kind, each: o.Batch, answers: measure.NewLatency()}
+			if kind == wayOne || kind == wayFresh {
+				w.method, w.each, w.fresh = "publish", 1, kind == wayFresh
+			}
+			if channel == o.HistoryChannel {
+				w.name += " with history"
+			}
+			for p := range o.Publishers {
+				body, err := w.body(strings.ReplaceAll(channel, "{n}", strconv.Itoa(p)), data)
+				if err != nil {
+					return nil, err
+				}
+				w.bodies = append(w.bodies, body)
+			}
+			all = append(all, w)
+		}
+	}
+	return all, nil
+}
+
+func (w *way) body(channel string, data []byte) ([]byte, error) {
+	switch w.method {
+	case wayBatch:
+		return publish.BatchBody(slices.Repeat([]string{channel}, w.each), data)
+	case wayBroadcast:
+		channels := make([]string, w.each)
+		for i := range channels {
+			channels[i] = channel + "-" + strconv.Itoa(i)
+		}
+		return publish.BroadcastBody(channels, data)
+	}
+	return publish.Body(channel, data)
+}
+
+func (o *API) run(ctx context.Context, r *rig) error {
+	ways, err := o.ways()
+	if err != nil {
+		return err
+	}
+	for n := range o.Rounds {
+		for k := range ways {
+			w := ways[(k+n)%len(ways)] // the first changes from round to round
+			r.phase(o.Phase, "round %d of %d: %s", n+1, o.Rounds, w.name)
+			if err := o.measure(ctx, r, w); err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+		}
+	}
+	o.fill(r, ways)
+	return nil
+}
+
+// measure publishes in one way for a phase.
+func (o *API) measure(ctx context.Context, r *rig, w *way) error {
+	counts, answers := make([]int, o.Publishers), make([]*measure.Latency, o.Publishers)
+	span, err := r.measured(ctx, func() error {
+		errs := make([]error, o.Publishers)
+		until := time.Now().Add(o.Phase)
+		var all sync.WaitGroup
+		for p := range o.Publishers {
+			answers[p] = measure.NewLatency()
+			all.Go(func() { counts[p], errs[p] = w.publish(ctx, r, p, until, answers[p]) })
+		}
+		all.Wait()
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for p, count := range counts {
+		n += count * w.each
+		w.answers.Merge(answers[p])
+	}
+	w.perSecond = append(w.perSecond, per(float64(n), span.Took.Seconds()))
+	w.cpu = append(w.cpu, per(float64(span.Server), float64(n)))
+	r.judge(span, 0)
+	return nil
+}
+
+// publish is one publisher: it counts its requests until a moment.
+func (w *way) publish(ctx context.Context, r *rig, p int, until time.Time, answers *measure.Latency) (n int, err error) {
+	line, err := publish.NewLine(r.place.api, r.target.APIKey)
+	if err != nil {
+		return 0, err
+	}
+	defer line.Close()
+	line.Fresh = w.fresh
+	for begun := time.Now(); begun.Before(until) && ctx.Err() == nil; n++ {
+		if err := line.Call(ctx, w.method, w.bodies[p]); err != nil {
+			return n, err
+		}
+		now := time.Now()
+		answers.Record(now.Sub(begun))
+		begun = now
+	}
+	return n, context.Cause(ctx)
+}
+
+// fill writes the figures.
+func (o *API) fill(r *rig, ways []*way) {
+	t := result.Table{Name: "ways of publishing", Columns: []result.Column{
+		{Name: "publications", Unit: result.PerSecond}, {Name: "requests", Unit: result.PerSecond}, {Name: "p50 of an answer", Unit: result.Nanoseconds},
+		{Name: "p99", Unit: result.Nanoseconds}, {Name: "server CPU each", Unit: result.Nanoseconds},
+	}}
+	for _, w := range ways {
+		rate, p, cpu := measure.Summarize(w.perSecond).Median, w.answers.Percentiles(), result.Unknown
+		if r.server != nil {
+			cpu = result.Cell(measure.Summarize(w.cpu).Median)
+		}
+		t.Rows = append(t.Rows, result.Row{Name: w.name, Cells: []result.Cell{
+			result.Cell(rate), result.Cell(rate / float64(w.each)), result.Cell(p.P50), result.Cell(p.P99), cpu,
+		}})
+		r.result.AddSpread(w.name+": publications per second", w.perSecond, result.PerSecond, result.More)
+		if r.server != nil {
+			r.result.AddSpread(w.name+": server CPU per publication", w.cpu, result.Nanoseconds, result.Less)
+		}
+		r.result.AddLatency(w.name, w.answers)
+	}
+	r.result.Tables = append(r.result.Tables, t)
+}
