@@ -57,7 +57,7 @@ type Server struct {
 	node     *session.Node
 	engines  Engines
 	metrics  *metrics.Metrics
-	pool     *loop.Pool
+	pools    [2]*loop.Pool // of large replies, of fetches
 	endpoint *websocket.Endpoint // nil if WebSocket is off
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
@@ -76,7 +76,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.reactor = r
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
-	s.pool = loop.NewPool(o.Log)
+	s.pools = [2]*loop.Pool{loop.NewPool(o.Log), loop.NewPool(o.Log)}
 	table := hub.NewTable(r.Loops())
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
@@ -91,7 +91,8 @@ func New(o Options) (*Server, error) {
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    r.Loops(),
-		Pool:     s.pool,
+		Pool:     s.pools[0],
+		Fetches:  s.pools[1],
 		Metrics:  s.metrics,
 		Log:      o.Log,
 		Now:      time.Now,
@@ -277,5 +278,7 @@ func (s *Server) stop(ctx context.Context) {
 	if err := s.reactor.Stop(ctx); err != nil {
 		s.log.Error("loops did not stop in order", "error", err)
 	}
-	s.pool.Close()
+	for _, p := range s.pools {
+		p.Close()
+	}
 }

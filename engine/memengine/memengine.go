@@ -32,6 +32,10 @@ import (
 	"stentor/engine/ring"
 )
 
+// UnusedTTL is how long the position of a channel without any publication yet outlives the last read, if its MetaTTL is not shorter:
+// clients can read channels of any name. Who comes back to such a channel later is told that it may have missed something.
+const UnusedTTL = 10 * time.Minute
+
 // Config of an engine. The zero value is a good one.
 type Config struct {
 	// Stripes is the number of locks, rounded up to a power of two; 0: StripesDefault.
@@ -225,11 +229,14 @@ func (e *Engine) excerpt(channel string, f engine.HistoryFilter) (ring.Excerpt, 
 	if s == nil {
 		s = e.create(st, hash, channel)
 	}
-	if f.MetaTTL > 0 {
-		s.dropAt = deadline(now, f.MetaTTL)
+	at := s.ring.Position()
+	if ttl := f.MetaTTL; ttl > 0 {
+		if at.Offset == 0 {
+			ttl = min(ttl, UnusedTTL)
+		}
+		s.dropAt = deadline(now, ttl)
 		st.due = min(st.due, s.due())
 	}
-	at := s.ring.Position()
 	if since := f.Since; since != nil && since.Epoch != "" && since.Epoch != at.Epoch {
 		return ring.Excerpt{}, at, engine.ErrEpoch
 	}

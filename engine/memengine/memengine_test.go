@@ -327,3 +327,34 @@ func TestStripes(t *testing.T) {
 		}
 	}
 }
+
+// TestUnused: a channel that was only ever read is soon forgotten, however long positions live; each read begins that time anew, and
+// a publication ends it.
+func TestUnused(t *testing.T) {
+	clock := new(hands)
+	e := New(Config{Stripes: 1, Clock: clock.Now}, nobody{})
+	read := func(channel string) string {
+		_, at, err := e.History(context.Background(), channel, engine.HistoryFilter{MetaTTL: 30 * 24 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at.Epoch
+	}
+	used, unused := read("used"), read("unused")
+	publish(t, e, "used", engine.PublishOptions{HistorySize: 1, HistoryTTL: time.Minute, HistoryMetaTTL: 30 * 24 * time.Hour})
+	clock.Advance(UnusedTTL - time.Second)
+	if read("unused") != unused {
+		t.Error("forgotten too early")
+	}
+	clock.Advance(UnusedTTL - time.Second)
+	if read("unused") != unused {
+		t.Error("a read does not begin the time anew")
+	}
+	clock.Advance(UnusedTTL + time.Second)
+	if read("unused") == unused {
+		t.Error("not forgotten")
+	}
+	if read("used") != used {
+		t.Error("a channel that was used is forgotten")
+	}
+}

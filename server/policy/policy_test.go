@@ -378,7 +378,7 @@ func TestPending(t *testing.T) {
 	}
 	_, err1 := p.Connect(&codec.ConnectRequest{Token: token}, "", now)
 	_, err2 := p.Subscribe(user, &codec.SubscribeRequest{Channel: "open:x", Token: token}, now)
-	_, err3 := p.SubRefresh(user, "open:x", token, now)
+	_, _, err3 := p.SubRefresh(user, "open:x", token, now)
 	for i, err := range []error{err1, err2, err3} {
 		if _, ok := err.(*auth.Pending); !ok {
 			t.Errorf("call %d: %v", i, err)
@@ -397,7 +397,7 @@ func TestPending(t *testing.T) {
 	if _, err := p.Subscribe(user, &codec.SubscribeRequest{Channel: "open:x", Token: token}, now); err != error(codec.ErrorPermissionDenied) {
 		t.Errorf("Subscribe: %v", err)
 	}
-	if _, err := p.SubRefresh(user, "open:x", token, now); err != error(codec.DisconnectInvalidToken) {
+	if _, _, err := p.SubRefresh(user, "open:x", token, now); err != error(codec.DisconnectInvalidToken) {
 		t.Errorf("SubRefresh: %v", err)
 	}
 }

@@ -233,21 +233,21 @@ func (p *Policy) grant(c *Client, ch channel.Channel, req *codec.SubscribeReques
 }
 
 // SubRefresh decides on a sub_refresh command for a channel that the client is subscribed to: until when the subscription lives
-// now, in unix seconds; 0 is for ever. A token that is not for this very subscription closes the session. An *auth.Pending means
+// now, in unix seconds; 0 is for ever; and what others learn of the client there, nil leaves that as it is. A token that is not for this very subscription closes the session. An *auth.Pending means
 // the same as in Connect.
-func (p *Policy) SubRefresh(c Client, name, token string, now time.Time) (expireAt int64, err error) {
+func (p *Policy) SubRefresh(c Client, name, token string, now time.Time) (expireAt int64, info []byte, err error) {
 	ch := p.resolve(&c, name)
 	if err := p.checkName(&c, ch); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	claims, err := p.subscribeToken(&c, ch, token, now)
 	switch {
 	case err == codec.ErrorTokenExpired || auth.IsPending(err):
-		return 0, err
+		return 0, nil, err
 	case err != nil:
-		return 0, invalidToken
+		return 0, nil, invalidToken
 	case claims.ExpireAt != 0 && claims.ExpireAt <= now.Unix():
-		return 0, codec.ErrorExpired
+		return 0, nil, codec.ErrorExpired
 	}
-	return claims.ExpireAt, nil
+	return claims.ExpireAt, claims.Info, nil
 }

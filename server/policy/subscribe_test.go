@@ -258,7 +258,7 @@ func TestSubRefresh(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := p.SubRefresh(test.client, test.channel, test.token, now)
+			got, _, err := p.SubRefresh(test.client, test.channel, test.token, now)
 			if got != test.want || err != test.err {
 				t.Errorf("got %d, %v; want %d, %v", got, err, test.want, test.err)
 			}

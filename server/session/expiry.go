@@ -62,9 +62,15 @@ func (s *Session) subRefresh(id uint32, req *codec.SubRefreshRequest) error {
 	if req.Token == "" {
 		return codec.ErrorBadRequest
 	}
-	expireAt, err := s.policy().SubRefresh(s.client(), sub.Name(), req.Token, s.node.Now())
+	expireAt, info, err := s.policy().SubRefresh(s.client(), sub.Name(), req.Token, s.node.Now())
 	if err != nil {
 		return err
+	}
+	if len(info) > 0 {
+		s.more().set(sub).info = info
+		if sub.Own&present != 0 {
+			_ = s.appear(sub) // the log has it, and the client stays present as it was
+		}
 	}
 	var result codec.SubRefreshResult
 	if expireAt > 0 {

@@ -49,9 +49,9 @@ func (s *Session) busy() bool { return s.extra != nil && s.extra.held != nil }
 
 // offload has work done off the loop and holds back commands until its order has come. It reports false, and does nothing, when
 // there is too much such work.
-func (s *Session) offload(work func() (order any)) bool {
+func (s *Session) offload(to Pool, work func() (order any)) bool {
 	l, h := s.loop(), s.handle
-	ok := s.node.Pool.Do(func() {
+	ok := to.Do(func() {
 		order := any(resumed{}) // also if work panics
 		defer func() { l.Order(h, order) }()
 		order = work()
@@ -88,7 +88,7 @@ func (s *Session) letGo() []byte {
 
 // await fetches what a command needs and tries it again then.
 func (s *Session) await(command []byte, p pending) error {
-	ok := s.offload(func() any {
+	ok := s.offload(s.node.Fetches, func() any {
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
 		return resumed{p.Fetch(ctx)}
@@ -145,7 +145,7 @@ func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() 
 // replyFromAfar is replyWith off the loop.
 func (s *Session) replyFromAfar(to codec.Method, id uint32, work func() (codec.Reply, error)) error {
 	form, label, most := s.form, s.worker().label, s.node.Settings.ReplyBytesMax
-	ok := s.offload(func() any {
+	ok := s.offload(s.node.Pool, func() any {
 		e := encoded{id: id, method: to, label: label}
 		r, err := work()
 		if err == nil && sizeOf(&r) > most {

@@ -75,7 +75,8 @@ type Node struct {
 	Table    *hub.Table
 	Users    *hub.Users
 	Loops    []*loop.Loop
-	Pool     Pool
+	Pool     Pool // makes large replies
+	Fetches  Pool // waits for other servers, whom strangers may make us ask
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
 	Now      func() time.Time // wall clock; time.Now but in tests

@@ -111,6 +111,7 @@ func (st *stage) start(options string) {
 		Users:    hub.NewUsers(),
 		Loops:    loops,
 		Pool:     &st.pool,
+		Fetches:  &st.pool,
 		Metrics:  metrics.New(metrics.Config{Loops: len(loops)}),
 		Log:      log,
 		Now:      func() time.Time { return st.wall },
