@@ -33,6 +33,7 @@ type rig struct {
 	machine  probe.Machine
 	watch    *watch
 	result   result.Result
+	signs    [numSigns]bool // noted
 
 	mu     sync.Mutex
 	fleets []*fleet.Fleet

@@ -18,8 +18,7 @@ const (
 	readAgainMax    = 10 * time.Second
 	stillOpenMax    = time.Second // for those that the server has not even closed
 
-	disconnectsMetric = "centrifugo_client_num_server_disconnects"
-	slowLabel         = `code="3008"`
+	slowLabel = `code="3008"`
 )
 
 // slowRun is one run of Slow.
@@ -99,12 +98,13 @@ func (r *slowRun) openMetrics(ctx context.Context) {
 	if r.options.MetricsURL == "" {
 		return
 	}
-	m := probe.NewMetrics(r.page(r.options.MetricsURL))
-	if _, err := m.Sum(ctx, disconnectsMetric, slowLabel); err != nil {
+	r.metrics = probe.NewMetrics(r.page(r.options.MetricsURL))
+	if _, err := r.closed3008(ctx); err != nil {
+		r.metrics = nil
 		r.result.Notes = append(r.result.Notes, "the server's count of 3008 is not known ("+err.Error()+"): stalled clients read again at the end of a phase")
 		return
 	}
-	r.metrics, r.stalls.asked = m, true
+	r.stalls.asked = true
 }
 
 // resident is the server's memory; 0 if it is unknown.
@@ -172,12 +172,23 @@ func (r *slowRun) beside(ctx context.Context, group string) (*measure.Latency, e
 	return beside, err
 }
 
+// Metrics in which servers of the protocol count closes by code. A server may count a slow client in one of them only: by what
+// the session ordered, or by what its transport did.
+var closeMetrics = []string{"centrifugo_client_num_server_disconnects", "centrifugo_transport_outgoing_close_count"}
+
 // closed3008 is the server's count of slow clients; 0 if it is unknown.
-func (r *slowRun) closed3008(ctx context.Context) (float64, error) {
+func (r *slowRun) closed3008(ctx context.Context) (most float64, err error) {
 	if r.metrics == nil {
 		return 0, nil
 	}
-	return r.metrics.Sum(ctx, disconnectsMetric, slowLabel)
+	for _, name := range closeMetrics {
+		n, err := r.metrics.Sum(ctx, name, slowLabel)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, n)
+	}
+	return most, nil
 }
 
 // wake lets the stalled clients read again once the server has closed all of them, or when the phase is over, and waits until their

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"stentor/bench/swarm"
@@ -61,33 +60,55 @@ func (s span) serverCores() float64 { return share(s.Server, s.Took) }
 // perServer divides n by the server's CPU seconds; 0 if they are unknown.
 func (s span) perServer(n float64) float64 { return per(n, s.Server.Seconds()) }
 
-// judge notes what shows that the client was the limit. p99 is the latency that was measured; 0: none.
+// judge notes what shows that the client was the limit, once for each kind of sign. p99 is the latency that was measured; 0: none.
 func (r *rig) judge(s span, p99 time.Duration) {
-	for _, sign := range signs(s, p99, r.result.Machine.Cores) {
-		if !slices.Contains(r.result.Client, sign) {
-			r.result.Client = append(r.result.Client, sign)
+	if s.Took < spanMin {
+		return
+	}
+	for kind, text := range signs(s, p99, r.result.Machine.Cores) {
+		if text == "" || r.signs[kind] {
+			continue
+		}
+		r.signs[kind] = true
+		if kind == signCrowded {
+			r.result.Notes = append(r.result.Notes, text)
+		} else {
+			r.result.Client = append(r.result.Client, text)
 		}
 	}
 }
 
-// signs are the sentences that judge notes.
-func signs(s span, p99 time.Duration, cores int) (all []string) {
-	if s.Took < spanMin {
-		return nil
-	}
+// Kinds of signs.
+const (
+	signBusy    = iota // a worker has no room left
+	signStarved        // a worker gets no core
+	signOwn            // latencies are the worker's own
+	signFull           // the generator takes the cores that the server would need
+	signCrowded        // neither does: others have the machine
+	numSigns
+)
+
+// signs are the sentences that judge notes, by kind; empty: there is no such sign.
+func signs(s span, p99 time.Duration, cores int) (all [numSigns]string) {
 	if b := s.Load.Busyness(); b > busyWorker {
-		all = append(all, fmt.Sprintf("a worker was at work %.0f %% of the time: latencies hold its own work too; use more --workers, if there are cores for them", 100*b))
+		all[signBusy] = fmt.Sprintf("a worker was at work %.0f %% of the time: latencies hold its own work too; use more --workers, if there are cores for them", 100*b)
 	}
 	if w := s.Load.Starved(); w > starvedWorker {
-		all = append(all, fmt.Sprintf("a worker waited for a core %.0f %% of the time: server and generator share too few cores", 100*w))
+		all[signStarved] = fmt.Sprintf("a worker waited for a core %.0f %% of the time: too few cores for all that runs here", 100*w)
 	}
 	if s.Load.Turns != nil && p99 > 0 {
 		if own := s.Load.Turns.Percentiles().P99; own > ownTurnMin && float64(own) > ownShare*float64(p99) {
-			all = append(all, fmt.Sprintf("a worker took up to %v (p99) for one turn of its own loop, against a measured p99 of %v", own, p99))
+			all[signOwn] = fmt.Sprintf("a worker took up to %v (p99) for one turn of its own loop, against a measured p99 of %v", own, p99)
 		}
 	}
-	if used := share(s.Machine, s.Took); used > fullMachine*float64(cores) && s.Generator > s.Server {
-		all = append(all, fmt.Sprintf("all %d cores were in use, and the generator had more of them (%.2f) than the server (%.2f)", cores, share(s.Generator, s.Took), s.serverCores()))
+	if share(s.Machine, s.Took) <= fullMachine*float64(cores) {
+		return all
+	}
+	switch {
+	case s.Generator+s.Server < s.Machine/2:
+		all[signCrowded] = fmt.Sprintf("all %d cores were in use, most of them by other processes: the figures are those of a crowded machine", cores)
+	case s.Generator > s.Server:
+		all[signFull] = fmt.Sprintf("all %d cores were in use, and the generator had more of them (%.2f) than the server (%.2f)", cores, share(s.Generator, s.Took), s.serverCores())
 	}
 	return all
 }

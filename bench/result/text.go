@@ -106,6 +106,8 @@ func Format(v float64, u Unit) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return "-"
+	case v == 0:
+		return "0"
 	case u == Nanoseconds && math.Abs(v) < 1000:
 		return digits(v) + "ns"
 	case u == Nanoseconds:
