@@ -223,24 +223,31 @@ func (c *client) commands(data []byte) bool {
 			c.server.mu.Unlock()
 			continue
 		}
-		reply := c.server.answer(c, &cmd)
-		if reply == nil {
+		if !c.command(&cmd) {
 			return false
 		}
-		reply.ID = cmd.ID
-		text, err := codec.AppendReply(nil, c.form, reply)
-		if err != nil {
-			return false
-		}
-		c.send(text)
 	}
 	return true
 }
 
-// answer handles one command; nil ends the conn.
+// command handles and answers one command. False ends the conn.
+func (c *client) command(cmd *codec.Command) bool {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock() // after the reply: what is published then comes behind it
+	reply := c.server.answer(c, cmd)
+	if reply == nil {
+		return false
+	}
+	reply.ID = cmd.ID
+	text, err := codec.AppendReply(nil, c.form, reply)
+	if err == nil {
+		c.send(text)
+	}
+	return err == nil
+}
+
+// answer handles one command; nil ends the conn. The caller holds the lock.
 func (s *Server) answer(c *client, cmd *codec.Command) *codec.Reply {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch cmd.Method {
 	case codec.MethodConnect:
 		user := ""
