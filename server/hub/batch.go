@@ -13,12 +13,10 @@ type batch struct {
 	markers      []*marker
 	answered     int // markers that are back
 	frames       [numVariants]*codec.Frame
+	ready        [plainVariants]*codec.Frame // of frames, what plain members are sent
 
-	// What the filters of members say of the events.
-	asked     []*group
-	all, none choice
-	choices   map[mask]*choice // that take some
-	due       int              // visits that asking took
+	asking *asking // nil until a filter was asked, for the first time
+	due    int     // visits that filters took
 
 	// first and last are the offsets of the publications that have one, 0 if none has. contiguous tells that each has the offset
 	// after the one before it and all share one epoch, so that whoever stands right before first may take the joined frame.
@@ -51,14 +49,16 @@ const (
 
 // reset empties b and keeps nothing alive.
 func (b *batch) reset() {
+	if b.asking != nil {
+		b.asking.forget()
+	}
 	clear(b.events)
 	clear(b.markers)
-	*b = batch{events: b.events[:0], markers: b.markers[:0], asked: b.asked[:0], choices: b.choices}
+	*b = batch{events: b.events[:0], markers: b.markers[:0], asking: b.asking}
 }
 
-// take moves items from the front of queue into b, as many as fit but at least one, and returns how many.
+// take moves items from the front of queue into b, which is empty, as many as fit but at least one, and returns how many.
 func (b *batch) take(queue []item) (n int) {
-	b.reset()
 	for n < len(queue) && n < batchItemsMax {
 		if e := queue[n].event; e != nil {
 			cost := e.cost()
@@ -104,6 +104,9 @@ func (b *batch) survey() {
 func (b *batch) frame(v variant) *codec.Frame {
 	if b.frames[v] == nil {
 		b.frames[v] = b.join(v, nil)
+		if f := b.frames[v]; v < plainVariants && f != unencodable && f != nothing {
+			b.ready[v] = f
+		}
 	}
 	return b.frames[v]
 }

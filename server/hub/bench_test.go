@@ -60,6 +60,9 @@ func TestSizes(t *testing.T) {
 	if a, b := unsafe.Sizeof(stripe{}), unsafe.Sizeof(usersStripe{}); a != 64 || b != 64 {
 		t.Errorf("stripes take %d and %d bytes, want a cache line", a, b)
 	}
+	if got := unsafe.Sizeof(event{}); got != 96 {
+		t.Errorf("what waits for a loop takes %d bytes, want 96", got)
+	}
 	if got := unsafe.Sizeof(local{}); got != 64 {
 		t.Errorf("what belongs to a loop takes %d bytes, want a cache line", got)
 	}

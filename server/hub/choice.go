@@ -5,6 +5,13 @@ import (
 	"stentor/server/filter"
 )
 
+// asking is what the filters of members say of the events of a batch.
+type asking struct {
+	asked     []*group
+	all, none choice
+	choices   map[mask]*choice // that take some
+}
+
 // choice is what filters take of a batch. Filters that take the same share one, and so its frames.
 type choice struct {
 	mask     mask
@@ -21,11 +28,14 @@ func (m *mask) has(i int) bool { return m[i/64]>>(i%64)&1 != 0 }
 // choice is that of the filter of g, with a frame of variant v.
 func (b *batch) choice(g *group, v variant) *choice {
 	if g.choice == nil {
+		if b.asking == nil {
+			b.asking = new(asking)
+		}
 		g.choice = b.choose(g.filter)
-		b.asked = append(b.asked, g)
+		b.asking.asked = append(b.asking.asked, g)
 	}
 	c := g.choice
-	if c == &b.all {
+	if c == &b.asking.all {
 		c.frames[v] = b.frame(v)
 	} else if c.frames[v] == nil {
 		c.frames[v] = b.join(v, &c.mask)
@@ -44,20 +54,21 @@ func (b *batch) choose(f *filter.Filter) *choice {
 		}
 	}
 	b.due += b.publications * f.Nodes() / nodesPerVisit
+	a := b.asking
 	switch passing {
 	case b.publications:
-		return &b.all
+		return &a.all
 	case 0:
-		b.none.dropping = b.publications
-		return &b.none
+		a.none.dropping = b.publications
+		return &a.none
 	}
-	c := b.choices[m]
+	c := a.choices[m]
 	if c == nil {
-		if b.choices == nil {
-			b.choices = make(map[mask]*choice)
+		if a.choices == nil {
+			a.choices = make(map[mask]*choice)
 		}
 		c = &choice{mask: m, dropping: b.publications - passing}
-		b.choices[m] = c
+		a.choices[m] = c
 	}
 	return c
 }
@@ -65,24 +76,28 @@ func (b *batch) choose(f *filter.Filter) *choice {
 // nodesPerVisit is how many nodes of a filter are asked in about the time of a delivery.
 const nodesPerVisit = 4
 
-// toll is how many visits of the loop's turn the filters took that were asked since the last time.
+// toll is how many visits of the loop's turn the filters took since the last time.
 func (b *batch) toll() int {
 	n := b.due
 	b.due = 0
 	return n
 }
 
-// forgetChoices ends what filters said of this batch.
-func (b *batch) forgetChoices() {
-	for i, g := range b.asked {
-		g.choice, b.asked[i] = nil, nil
+// forget ends what filters said of this batch, and keeps nothing alive.
+func (a *asking) forget() {
+	for i, g := range a.asked {
+		g.choice, a.asked[i] = nil, nil
 	}
-	b.asked = b.asked[:0]
-	if len(b.choices) > choicesKeptMax {
-		b.choices = nil
+	asked, choices := a.asked[:0], a.choices
+	if cap(asked) > choicesKeptMax {
+		asked = nil
 	}
-	clear(b.choices)
+	if len(choices) > choicesKeptMax {
+		choices = nil
+	}
+	clear(choices)
+	*a = asking{asked: asked, choices: choices}
 }
 
-// choicesKeptMax is the largest map of choices that is kept for the next batch.
+// choicesKeptMax is the largest map of choices, and the longest list of groups, that is kept for the next batch.
 const choicesKeptMax = 64

@@ -15,14 +15,18 @@ type event struct {
 	channel string
 	pub     *codec.Publication // nil for a join or leave
 	info    *codec.ClientInfo  // who joins or leaves
-	kind    codec.Kind
 	epoch   uint64             // hashed, see Table.epoch
 	prev    *codec.Publication // that may be the base of a patch, or nil
 	at      time.Duration      // see maxLag
+	kind    codec.Kind
 	slow    codec.SlowPolicy
 	number  uint32 // of the channel, see record
-	frames  [numEncodings]atomic.Pointer[codec.Frame]
+	frames  [codec.NumForms]atomic.Pointer[codec.Frame]
+	special atomic.Pointer[specialFrames] // nil until somebody wants one
 }
+
+// specialFrames are those of the encodings behind the forms, which few channels need.
+type specialFrames [numEncodings - codec.NumForms]atomic.Pointer[codec.Frame]
 
 // encoding is how an event is written: plainly in one of the forms, or for subscribers with deltas.
 type encoding uint8
@@ -46,7 +50,8 @@ var (
 // frame encodes the event at most once per encoding; two loops that need it at the same moment may both do it, and one result
 // stays.
 func (e *event) frame(x encoding) *codec.Frame {
-	if have := e.frames[x].Load(); have != nil {
+	place := e.place(x)
+	if have := place.Load(); have != nil {
 		return have
 	}
 	var made *codec.Frame
@@ -60,10 +65,23 @@ func (e *event) frame(x encoding) *codec.Frame {
 	default:
 		made = e.encode(codec.Form(x), e.pub)
 	}
-	if e.frames[x].CompareAndSwap(nil, made) {
+	if place.CompareAndSwap(nil, made) {
 		return made
 	}
-	return e.frames[x].Load()
+	return place.Load()
+}
+
+// place is where the frame of an encoding is, or will be. Two loops may make room for special ones, and one stays.
+func (e *event) place(x encoding) *atomic.Pointer[codec.Frame] {
+	if x < codec.NumForms {
+		return &e.frames[x]
+	}
+	s := e.special.Load()
+	if s == nil {
+		e.special.CompareAndSwap(nil, new(specialFrames))
+		s = e.special.Load()
+	}
+	return &s[x-codec.NumForms]
 }
 
 // encode writes the event with p, which is its publication or a variant of that.

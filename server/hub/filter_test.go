@@ -198,8 +198,8 @@ func TestFilterIsAskedOnce(t *testing.T) {
 	r.turn(0, 10)
 	c := r.channel(0, "news")
 	b := &c.pending.batch
-	if len(b.asked) != 3 || len(b.choices) != 2 {
-		t.Errorf("%d filters were asked, their choices are %d; want 3 and 2", len(b.asked), len(b.choices))
+	if len(b.asking.asked) != 3 || len(b.asking.choices) != 2 {
+		t.Errorf("%d filters were asked, their choices are %d; want 3 and 2", len(b.asking.asked), len(b.asking.choices))
 	}
 	r.settle()
 	for _, g := range c.list.special.filters {
@@ -208,7 +208,7 @@ func TestFilterIsAskedOnce(t *testing.T) {
 		}
 	}
 	spare := r.table.locals[0].spare[0]
-	if b := &spare.batch; len(b.choices) != 0 || len(b.asked) != 0 || slices.ContainsFunc(b.asked[:cap(b.asked)], func(g *group) bool { return g != nil }) {
+	if a := spare.batch.asking; len(a.choices) != 0 || len(a.asked) != 0 || slices.ContainsFunc(a.asked[:cap(a.asked)], func(g *group) bool { return g != nil }) {
 		t.Error("a spare pending keeps what filters said")
 	}
 }
@@ -225,7 +225,7 @@ func TestFilterCostsItsTurn(t *testing.T) {
 	}
 	r.tagged("news", 0, "x")
 	r.turn(0, 10*(1+filter.NodesMax/nodesPerVisit))
-	if asked := len(r.channel(0, "news").pending.batch.asked); asked != 10 {
+	if asked := len(r.channel(0, "news").pending.batch.asking.asked); asked != 10 {
 		t.Errorf("%d filters were asked in a turn for 10", asked)
 	}
 	r.settle()

@@ -51,7 +51,6 @@ func (p *pending) push(x item) {
 func (p *pending) release() {
 	c, o := p.channel, p.local()
 	c.pending = nil
-	p.batch.reset()
 	p.table, p.channel = nil, nil
 	if p.queue, p.head = p.queue[:0], 0; cap(p.queue) > pendingKeptMax {
 		p.queue = nil
@@ -152,13 +151,13 @@ func (p *pending) answer(b *loop.Budget) {
 func (p *pending) close() {
 	p.walking, p.late = false, false
 	p.local().hold(-len(p.batch.events), -p.batch.bytes)
-	p.batch.forgetChoices()
 	c := p.channel
+	if c.list != nil && c.list.special != nil {
+		c.list.special.passed(p.batch.closing)
+	}
+	p.batch.reset()
 	if c.list == nil {
 		return
-	}
-	if c.list.special != nil {
-		c.list.special.passed(p.batch.closing)
 	}
 	if p.tombstones > 0 {
 		c.list.compact()
@@ -172,9 +171,16 @@ func (p *pending) hand(s *Subscription) {
 	if s.flags&failed != 0 {
 		return
 	}
-	if !p.suits(s) {
+	if s.flags&positioned != 0 && !p.suits(s) {
 		p.handEach(s)
 		return
+	}
+	if s.flags&(deltas|filtered) == 0 { // nearly everybody: nothing stands between them and their frame
+		if f := p.batch.ready[s.flags&(protobuf|joinLeave)]; f != nil {
+			s.offset = max(s.offset, p.batch.last)
+			s.subscriber.Send(f)
+			return
+		}
 	}
 	f := p.frame(s)
 	if f == unencodable {
@@ -222,12 +228,9 @@ func (p *pending) chainOf() flags {
 	return based | positioned // whoever has a position that the batch suits stands right before it
 }
 
-// suits reports whether s takes the whole batch.
+// suits reports whether s, which is positioned, takes the whole batch. Whoever is not takes any.
 func (p *pending) suits(s *Subscription) bool {
 	b, c := &p.batch, p.channel
-	if s.flags&positioned == 0 {
-		return true
-	}
 	return b.contiguous && !p.late && (b.first == 0 || s.offset+1 == b.first && b.epoch == c.epoch && s.era == c.era)
 }
 
