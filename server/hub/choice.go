@@ -10,6 +10,7 @@ type asking struct {
 	asked     []*group
 	all, none choice
 	choices   map[mask]*choice // that take some
+	bytes     int              // that frames made for them hold
 }
 
 // choice is what filters take of a batch. Filters that take the same share one, and so its frames.
@@ -25,7 +26,11 @@ type mask [batchItemsMax / 64]uint64
 func (m *mask) set(i int)      { m[i/64] |= 1 << (i % 64) }
 func (m *mask) has(i int) bool { return m[i/64]>>(i%64)&1 != 0 }
 
-// choice is that of the filter of g, with a frame of variant v.
+// choicesBytesMax is how much the frames made for choices of one batch may hold, in bytes. They stay until the walk ends, and there
+// may be as many choices as filters; those behind it are handed out publication by publication, whose frames all share.
+const choicesBytesMax = 1 << 20
+
+// choice is that of the filter of g, with a frame of variant v unless there are too many.
 func (b *batch) choice(g *group, v variant) *choice {
 	if g.choice == nil {
 		if b.asking == nil {
@@ -35,12 +40,23 @@ func (b *batch) choice(g *group, v variant) *choice {
 		b.asking.asked = append(b.asking.asked, g)
 	}
 	c := g.choice
-	if c == &b.asking.all {
+	switch {
+	case c == &b.asking.all:
 		c.frames[v] = b.frame(v)
-	} else if c.frames[v] == nil {
+	case c.frames[v] == nil && b.asking.bytes < choicesBytesMax:
 		c.frames[v] = b.join(v, &c.mask)
+		b.charge(c.frames[v])
 	}
 	return c
+}
+
+// charge counts a frame in that was made for a choice, unless it is an event's own.
+func (b *batch) charge(f *codec.Frame) {
+	if f.Joined() > 1 {
+		size := len(f.Messages())
+		b.asking.bytes += size
+		b.due += size / joinedPerVisit
+	}
 }
 
 // choose asks a filter, once for the batch.
@@ -73,8 +89,12 @@ func (b *batch) choose(f *filter.Filter) *choice {
 	return c
 }
 
-// nodesPerVisit is how many nodes of a filter are asked in about the time of a delivery.
-const nodesPerVisit = 4
+// What takes about the time of a delivery: to ask so many nodes of a filter, and to join so many bytes, some of which are then
+// compressed.
+const (
+	nodesPerVisit  = 4
+	joinedPerVisit = 256
+)
 
 // toll is how many visits of the loop's turn the filters took since the last time.
 func (b *batch) toll() int {

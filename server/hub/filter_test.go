@@ -231,6 +231,64 @@ func TestFilterCostsItsTurn(t *testing.T) {
 	r.settle()
 }
 
+// TestChoicesAreBounded: members who all choose differently get what they chose, and what is made for each of them alone neither
+// piles up until the walk ends nor comes free.
+func TestChoicesAreBounded(t *testing.T) {
+	const words, size = 10, 5000
+	r := newRig(t, 1)
+	var said []string
+	for k := range words {
+		said = append(said, strings.Repeat(string(rune('a'+k)), size))
+	}
+	var all []*listener
+	var want []string
+	deliveries := 0
+	for i := 1; i <= 300; i++ {
+		var nodes []*codec.FilterNode
+		var chosen []string
+		for k := range words {
+			if i>>k&1 != 0 {
+				nodes = append(nodes, leaf("t", "sw", said[k][:1]))
+				chosen = append(chosen, said[k])
+			}
+		}
+		all = append(all, r.joinFiltered(0, "news", combined("or", nodes...), Options{}))
+		want = append(want, strings.Join(chosen, "+"))
+		deliveries += len(chosen)
+	}
+	most := 0
+	for _, x := range all {
+		x.onSend = func() {
+			held := 0
+			for _, c := range r.channel(0, "news").pending.batch.asking.choices {
+				for _, f := range c.frames {
+					if f != nil && f.Joined() > 1 {
+						held += len(f.Messages())
+					}
+				}
+			}
+			most = max(most, held)
+		}
+	}
+	r.tagged("news", 0, said...)
+	r.turn(0, 1000)
+	if asked := len(r.channel(0, "news").pending.batch.asking.asked); asked > 1000/(2*size/joinedPerVisit) {
+		t.Errorf("frames for %d members were joined in a turn for 1000", asked)
+	}
+	r.settle()
+	if most > choicesBytesMax+batchBytesMax {
+		t.Errorf("choices held %d bytes, want at most %d and a batch", most, choicesBytesMax)
+	}
+	for i, x := range all {
+		if got := strings.Join(x.got, "+"); got != want[i] {
+			t.Errorf("member %d got %d bytes, want %d", i, len(got), len(want[i]))
+		}
+	}
+	if n := int(r.table.FilteredOut()); n != len(all)*words-deliveries {
+		t.Errorf("%d were filtered out, want %d", n, len(all)*words-deliveries)
+	}
+}
+
 // TestFilterWithDelta: the chain needs every publication, so the filter is not applied.
 func TestFilterWithDelta(t *testing.T) {
 	s := newStream(t, 1)

@@ -183,7 +183,7 @@ func (p *pending) hand(s *Subscription) {
 		}
 	}
 	f := p.frame(s)
-	if f == unencodable {
+	if f == nil || f == unencodable {
 		p.handEach(s)
 		return
 	}
@@ -196,7 +196,7 @@ func (p *pending) hand(s *Subscription) {
 	}
 }
 
-// frame is what s, whom the whole batch suits, gets of it.
+// frame is what s, whom the whole batch suits, gets of it; nil if it must be publication by publication.
 func (p *pending) frame(s *Subscription) *codec.Frame {
 	v := s.variant()
 	if s.flags&filtered != 0 {
@@ -204,7 +204,7 @@ func (p *pending) frame(s *Subscription) *codec.Frame {
 		if c == nil || c.frames[v] == nil {
 			c = p.batch.choice(p.channel.list.special.groups[s.index], v)
 		}
-		if c.frames[v] != unencodable {
+		if f := c.frames[v]; f != nil && f != unencodable {
 			p.dropped += c.dropping
 		}
 		return c.frames[v]
@@ -274,7 +274,9 @@ func (p *pending) handOne(s *Subscription, e *event) {
 // special is how e, alone, is written for a member that gets deltas or filters; numEncodings if it is filtered out.
 func (p *pending) special(s *Subscription, e *event) encoding {
 	if s.flags&filtered != 0 {
-		if p.channel.list.special.groups[s.index].filter.Match(e.pub.Tags) {
+		f := p.channel.list.special.groups[s.index].filter
+		p.batch.due += 1 + f.Nodes()/nodesPerVisit
+		if f.Match(e.pub.Tags) {
 			return encoding(s.form())
 		}
 		p.dropped++
