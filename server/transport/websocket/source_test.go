@@ -88,3 +88,19 @@ func TestPerAddress(t *testing.T) {
 		t.Errorf("status %d after a place came free", c.status)
 	}
 }
+
+// TestAddressLimitComesFirst: an address that is full takes no place of the connection rate from others.
+func TestAddressLimitComesFirst(t *testing.T) {
+	h := open(t, nil, func(c *Config) { c.PerAddressMax, c.ConnectionsRate = 1, 2 }) // on a clock that stands still
+	a := h.dial(ws.ClientRequest{})
+	for range 5 {
+		if c := h.dial(ws.ClientRequest{}); c.status != 503 {
+			t.Fatalf("status %d over the limit", c.status)
+		}
+	}
+	a.Close()
+	eventually(t, "the place comes free", func() bool { return h.endpoint.open.Load() == 0 })
+	if c := h.dial(ws.ClientRequest{}); c.status != 101 {
+		t.Errorf("status %d for who has a token", c.status)
+	}
+}

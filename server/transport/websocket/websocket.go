@@ -81,14 +81,14 @@ func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
 		e.tellOrigin(origin)
 		return reactor.Verdict{Kind: reactor.Refuse, Status: 403, Body: "origin not allowed\n"}
 	}
-	if e.full() {
-		return tooMany(&e.refusedLimit)
-	}
 	var w wish
 	if e.sources != nil {
 		if w.from = sourceOf(h.RemoteAddr()); e.sources.full(w.from) {
-			return tooMany(&e.refusedAddress)
+			return tooMany(&e.refusedAddress) // before it takes a token from others
 		}
+	}
+	if e.full() {
+		return tooMany(&e.refusedLimit)
 	}
 	w.form, w.subprotocol = negotiate(h)
 	w.framePings = asksForFramePings(h.Query)
