@@ -13,14 +13,16 @@ import (
 // more: a few hundredths of the loop's time. It runs out only where many bombs meet; the conn that sent the one too many is
 // closed, and nobody who sends ordinary messages feels it.
 //
-// A message can also be made of nothing but tables, which take hundreds of times longer to read than text of that size. So the time
-// beyond inflateFreeTime counts as well, and has surplusTimeMax for each tick.
+// A message can also be made of nothing but tables, which take hundreds of times longer to read than text of that size: some 100 ns
+// a byte. So the time beyond inflateFreeTime counts as well, and has surplusTimeMax for each tick; but no more of it than tables of
+// that size might take, or a machine that pauses in the middle of a short message would end an honest client.
 const (
 	inflateFactor    = 16
 	inflateFreeBytes = 4 << 10
 	surplusBytesMax  = 1 << 20
 
 	inflateFreeTime = time.Millisecond
+	inflateByteTime = 300 * time.Nanosecond
 	surplusTimeMax  = 20 * time.Millisecond
 )
 
@@ -49,7 +51,7 @@ func (d *driver) inflate(ev *ws.Event) ([]byte, error) {
 	msg, err := z.inflater.Inflate(ev.OpCode, ev.Payload, bound)
 	_, end := d.reactor.clock.Read()
 	z.bytes += max(z.inflater.Made()-free, 0)
-	spent, over := z.time, max(end-start-inflateFreeTime, 0)
+	spent, over := z.time, surplusTime(end-start, len(ev.Payload))
 	z.time += over
 
 	// One message alone never ends its conn for this: the machine may have paused in the middle of it.
@@ -60,4 +62,9 @@ func (d *driver) inflate(ev *ws.Event) ([]byte, error) {
 		return nil, errSurplus
 	}
 	return msg, err
+}
+
+// surplusTime is what counts of the time that a message of size bytes took.
+func surplusTime(took time.Duration, size int) time.Duration {
+	return max(min(took, time.Duration(size)*inflateByteTime)-inflateFreeTime, 0)
 }

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"strings"
 	"testing"
+	"time"
 
 	"stentor/codec/ws"
 )
@@ -163,6 +164,28 @@ func TestInflateTime(t *testing.T) {
 			t.Errorf("an ordinary message: %v", err)
 		}
 	})
+}
+
+// TestSurplusTime: a pause of the machine is not the fault of a message that could not have taken so long.
+func TestSurplusTime(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		took time.Duration
+		size int
+		want time.Duration
+	}{
+		{ms, 64 << 10, 0},
+		{ms + 1, 64 << 10, 1},
+		{10 * ms, 64 << 10, 9 * ms},
+		{100 * ms, 20_000, 5 * ms},
+		{100 * ms, int(inflateFreeTime / inflateByteTime), 0},
+		{100 * ms, 200, 0},
+		{time.Hour, 0, 0},
+	} {
+		if got := surplusTime(tt.took, tt.size); got != tt.want {
+			t.Errorf("%d bytes that took %v: %v, want %v", tt.size, tt.took, got, tt.want)
+		}
+	}
 }
 
 // emptyBlocks is a compressed message of about size bytes: blocks with tables of their own (RFC 1951 section 3.2.7) that hold
