@@ -238,35 +238,43 @@ func (c *Channel) remove(s *Subscription) {
 
 func (m *members) swapRemove(i uint32) {
 	last := len(m.all) - 1
-	if moved := m.all[last]; int(i) != last {
-		m.all[i] = moved
-		moved.index = i
+	if int(i) != last {
+		m.put(int(i), last)
 	}
-	m.all[last] = nil
-	m.all = m.all[:last]
+	m.cut(last)
+}
+
+// compact fills the places of tombstones with the last members: of a million it then touches few.
+func (m *members) compact() {
+	n := len(m.all)
+	for i := 0; i < n; i++ {
+		if m.all[i] != nil {
+			continue
+		}
+		for n--; n > i && m.all[n] == nil; n-- {
+		}
+		if n > i {
+			m.put(i, n)
+		}
+	}
+	m.cut(n)
+}
+
+// cut leaves n members.
+func (m *members) cut(n int) {
+	clear(m.all[n:])
+	m.all = m.all[:n]
 	if m.special != nil {
-		m.special.move(int(i), last)
-		m.special.cut(last)
+		m.special.cut(n)
 	}
 }
 
-// compact closes the places of tombstones, in order.
-func (m *members) compact() {
-	kept := m.all[:0]
-	for i, s := range m.all {
-		if s == nil {
-			continue
-		}
-		if m.special != nil {
-			m.special.move(len(kept), i)
-		}
-		s.index = uint32(len(kept))
-		kept = append(kept, s)
-	}
-	clear(m.all[len(kept):])
-	m.all = kept
+// put moves the member at place from to the place to.
+func (m *members) put(to, from int) {
+	m.all[to] = m.all[from]
+	m.all[to].index = uint32(to)
 	if m.special != nil {
-		m.special.cut(len(kept))
+		m.special.move(to, from)
 	}
 }
 

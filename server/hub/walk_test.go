@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -355,5 +356,39 @@ func TestListGrowsAndShrinks(t *testing.T) {
 	all[0].leave()
 	if c.list != nil || c.one != nil {
 		t.Error("an empty channel keeps its list")
+	}
+}
+
+// TestCompact: whatever places are free, the members stay, and those whose places exist afterwards do not move.
+func TestCompact(t *testing.T) {
+	const places = 8
+	for holes := range 1 << places {
+		var m members
+		m.special = &special{groups: make([]*group, places)}
+		for i := range places {
+			s := &Subscription{index: uint32(i)}
+			if m.all = append(m.all, s); holes>>i&1 != 0 {
+				m.all[i] = nil
+				continue
+			}
+			m.special.groups[i] = &group{members: i}
+		}
+		before := slices.Clone(m.all)
+		m.compact()
+		want := places - bits.OnesCount(uint(holes))
+		if len(m.all) != want || len(m.special.groups) != want {
+			t.Fatalf("%08b: %d members and %d groups, want %d", holes, len(m.all), len(m.special.groups), want)
+		}
+		for i, s := range m.all {
+			was := slices.Index(before, s)
+			if s == nil || int(s.index) != i || m.special.groups[i].members != was || was < want && was != i {
+				t.Errorf("%08b: the member at place %d came from %d", holes, i, was)
+			}
+		}
+		for _, s := range m.all[want:places] {
+			if s != nil {
+				t.Errorf("%08b: a free place keeps a member alive", holes)
+			}
+		}
 	}
 }
