@@ -59,6 +59,10 @@ const apiExample = `  # all ways, with and without history
 
 func apiScenario() *scenario {
 	o := DefaultAPI()
+	return o.scenario()
+}
+
+func (o *API) scenario() *scenario {
 	return &scenario{
 		name: "api", short: "publications per second through the HTTP API", long: apiLong, example: apiExample, target: &o.Target, flags: o.flags,
 		run:  o.run,

@@ -8,8 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Names of the hidden sub-commands that child processes run.
+// Names of the command and of the hidden sub-commands that child processes run.
 const (
+	benchName  = "bench"
 	workerName = "worker"
 	bareName   = "bare"
 )
@@ -26,7 +27,7 @@ func scenarios() []*scenario {
 // to standard output, before one of these sub-commands runs.
 func Command() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "bench",
+		Use:   benchName,
 		Short: "Measure a running server from outside (Linux only)",
 		Long: `Measure a server of the client protocol from outside, ours or another: memory of idle clients, latency and CPU of fan-out, requests
 beside a fan-out, storms, recovery, slow clients. The clients are raw non-blocking sockets in worker processes.
@@ -35,8 +36,23 @@ Give --server 'command' to start the server for the run, or --target and the --p
 clients than the descriptor limit allows, several workers are started by themselves; the server's own limit must be high enough.
 
 A run prints tables, or with --json one line of JSON; --out FILE appends that line to a file for "compare" and "page", and --html FILE
-writes a page with charts. A run whose messages are missing, come twice or out of order ends with an error.`,
-		Args: cobra.NoArgs,
+writes a page with charts. A run whose messages are missing, come twice or out of order ends with an error.
+
+With --calibrate it measures what clients and messages cost on this machine, with servers that it starts itself, and writes the file that
+stentor plan reckons with.`,
+		Example: `  stentor bench fanout --server 'stentor -c config.json -p {port}' --api-key KEY --html fanout.html
+  stentor bench --calibrate`,
+		Args: cobra.NoArgs, SilenceUsage: true,
+	}
+	calibrate := &Calibrate{Clients: calibrateClients}
+	c.Flags().BoolVar(&calibrate.On, "calibrate", false, "measure what things cost on this machine, for stentor plan: about two minutes")
+	c.Flags().IntVar(&calibrate.Clients, "clients", calibrate.Clients, "with --calibrate: number of clients")
+	c.Flags().StringVar(&calibrate.File, "coefficients", "", "with --calibrate: file to write (default: stentor/coefficients.json in the user's cache directory)")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !calibrate.On {
+			return cmd.Help()
+		}
+		return calibrate.run(cmd)
 	}
 	c.SetUsageFunc(usage)
 	for _, sc := range scenarios() {

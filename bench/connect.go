@@ -50,6 +50,10 @@ const connectExample = `  # 10,000 clients with tokens, connect and subscribe in
 
 func connectScenario() *scenario {
 	o := DefaultConnect()
+	return o.scenario()
+}
+
+func (o *Connect) scenario() *scenario {
 	return &scenario{
 		name: "connect", short: "storms of connects", long: connectLong, example: connectExample, target: &o.Target, flags: o.flags, run: o.run,
 		plan: func() (int, error) { return o.Clients, o.check() },

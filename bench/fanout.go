@@ -90,6 +90,10 @@ const fanoutExample = `  # up to the knee, with 10,000 subscribers
 
 func fanoutScenario() *scenario {
 	o := DefaultFanout()
+	return o.scenario()
+}
+
+func (o *Fanout) scenario() *scenario {
 	return &scenario{
 		name: "fanout", short: "latency, losses and CPU of one channel with many subscribers", long: fanoutLong, example: fanoutExample,
 		target: &o.Target, flags: o.flags, run: o.run,

@@ -43,6 +43,10 @@ const pingExample = `  # 16,000 clients over whole ping intervals, against the b
 
 func pingScenario() *scenario {
 	o := DefaultPinged()
+	return o.scenario()
+}
+
+func (o *Pinged) scenario() *scenario {
 	return &scenario{
 		name: "ping", short: "CPU of idle clients that answer pings", long: pingLong, example: pingExample, target: &o.Target, flags: o.flags,
 		run:  o.run,

@@ -161,7 +161,7 @@ func (r *rig) open(ctx context.Context, f *fleet.Fleet, g swarm.Group) (swarm.Op
 	if g.ConnectRate > 0 {
 		planned = time.Duration(float64(g.Count) / g.ConnectRate * float64(time.Second))
 	}
-	r.phase(planned, "opening %d %s from %d workers", g.Count, g.Name, f.Size())
+	r.phase(planned, "opening %d %s with %d workers", g.Count, g.Name, f.Size())
 	return f.Open(ctx, g)
 }
 

@@ -82,7 +82,11 @@ func (s *Streams) find(cmd *cobra.Command) error {
 		s.Log = io.Discard
 	}
 	s.CommandLine = commandLine(cmd)
-	parent := strings.Fields(cmd.Parent().CommandPath())[1:]
+	bench := cmd
+	if cmd.Parent() != nil && cmd.Parent().Name() == benchName {
+		bench = cmd.Parent()
+	}
+	parent := strings.Fields(bench.CommandPath())[1:]
 	for name, to := range map[string]*pipe.Command{workerName: &s.Worker, bareName: &s.Bare} {
 		self, err := pipe.Self(append(slices.Clone(parent), name)...)
 		if err != nil {
