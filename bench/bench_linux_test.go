@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 2 && os.Args[1] == "serve" {
+		serveAlone(os.Args[2:])
+	}
 	os.Exit(m.Run())
 }
 
@@ -117,6 +120,22 @@ func lossless(t *testing.T, r *result.Result) {
 	if n := r.Count("faults"); n != nil {
 		t.Errorf("faults %v", n)
 	}
+}
+
+// serveAlone is a server process for --server: it listens on the port that it is given, and ends after a while if it is given one.
+func serveAlone(args []string) {
+	server, err := benchtest.StartAt("127.0.0.1:"+args[0], benchtest.Config{APIKey: "key"})
+	if err != nil {
+		os.Exit(1)
+	}
+	defer server.Close()
+	if len(args) > 1 {
+		life, _ := time.ParseDuration(args[1])
+		time.Sleep(life)
+		os.Stderr.WriteString("it is time\n")
+		os.Exit(7)
+	}
+	select {}
 }
 
 func serve(t *testing.T, cfg benchtest.Config) *benchtest.Server {

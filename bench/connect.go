@@ -68,6 +68,7 @@ func (o *Connect) flags(f *pflag.FlagSet) {
 	f.StringVar((*string)(&o.Pipeline), "pipeline", string(o.Pipeline), "what a client sends without waiting for answers: none, commands, all")
 	f.DurationVar(&o.Settle, "settle", o.Settle, "between two rounds, for the server to clean up")
 	o.Floor.commonFlags(f, "accept, upgrade and nothing else")
+	o.Floor.programFlags(f)
 	f.Float64Var(&o.Floor.RatioMax, "max-ratio", 0, "fail above this median ratio to the floor; 0: no gate")
 }
 
@@ -144,7 +145,9 @@ func (r *connectRun) fill(s *sides) error {
 		return nil
 	}
 	s.fill(res, "connect", "client")
-	return overBudget(res, "connect: server / "+r.floors[0].name, o.Floor.RatioMax)
+	return errors.Join(
+		overBudget(res, "connect: server / "+r.floors[0].name, o.Floor.RatioMax), overBudget(res, "connect: server / "+programName, o.Floor.ProgramMax),
+	)
 }
 
 func (r *connectRun) startFloors(ctx context.Context) error {
@@ -163,7 +166,7 @@ func (r *connectRun) startFloors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--floor-program: %w", err)
 	}
-	r.floors = append(r.floors, upgradeFloor{"program", program})
+	r.floors = append(r.floors, upgradeFloor{programName, program})
 	return nil
 }
 

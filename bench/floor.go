@@ -20,7 +20,8 @@ type Floor struct {
 	Rounds             int
 	RoundPublications  int
 	RoundBursts        int
-	RatioMax, BurstMax float64 // gates against write(2); 0: none
+	RatioMax, BurstMax float64 // gates against our floor; 0: none
+	ProgramMax         float64 // likewise against Program
 }
 
 // DefaultFloor is nine rounds.
@@ -31,11 +32,15 @@ func DefaultFloor() Floor {
 // floorBurst is the burst of a comparison if the user names none.
 const floorBurst = 10
 
+// programName names the user's own floor among the sides.
+const programName = "program"
+
 // roundsMax is how many rounds a comparison may have.
 const roundsMax = 1000
 
 func (o *Floor) flags(f *pflag.FlagSet) {
 	o.commonFlags(f, "write(2), and of an io_uring where the kernel allows it")
+	o.programFlags(f)
 	f.BoolVar(&o.On, "against-bare", o.On, "the same as --floor")
 	_ = f.MarkHidden("against-bare") // an older name; the flag exists
 	f.IntVar(&o.Threads, "bare-threads", o.Threads, "threads that share the sockets of a floor")
@@ -48,8 +53,13 @@ func (o *Floor) flags(f *pflag.FlagSet) {
 // commonFlags are those of every scenario with a floor.
 func (o *Floor) commonFlags(f *pflag.FlagSet, of string) {
 	f.BoolVar(&o.On, "floor", o.On, "compare the server's CPU with a bare loop of "+of+"; needs --server or --pid")
-	f.StringVar(&o.Program, "floor-program", o.Program, "a floor of your own beside ours: a program that speaks the words of package bench/bare over its standard input and output")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of server and floors")
+}
+
+// programFlags are those of scenarios that another floor can stand beside.
+func (o *Floor) programFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.Program, "floor-program", o.Program, "a floor of your own beside ours: a program that speaks the words of package bench/bare over its standard input and output")
+	f.Float64Var(&o.ProgramMax, "max-program-ratio", 0, "fail above this median ratio to --floor-program; 0: no gate")
 }
 
 func (o *Floor) check(t *Target) error {
@@ -66,6 +76,8 @@ func (o *Floor) check(t *Target) error {
 		return errors.New("--max-ratio and --max-burst-ratio belong to --floor")
 	case !o.On && o.Program != "":
 		return errors.New("--floor-program belongs to --floor")
+	case o.ProgramMax > 0 && o.Program == "":
+		return errors.New("--max-program-ratio belongs to --floor-program")
 	}
 	return nil
 }

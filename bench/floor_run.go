@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -68,10 +69,11 @@ func (r *fanoutRun) againstFloors(ctx context.Context) error {
 	if err := r.tally(ctx, false); err != nil {
 		return err
 	}
-	if err := overBudget(&r.result, "alone: server / "+string(bare.Write), o.Floor.RatioMax); err != nil {
-		return err
-	}
-	return overBudget(&r.result, fmt.Sprintf("burst of %d: server / %s", size, bare.Write), o.Floor.BurstMax)
+	return errors.Join(
+		overBudget(&r.result, "alone: server / "+string(bare.Write), o.Floor.RatioMax),
+		overBudget(&r.result, fmt.Sprintf("burst of %d: server / %s", size, bare.Write), o.Floor.BurstMax),
+		overBudget(&r.result, "alone: server / "+programName, o.Floor.ProgramMax),
+	)
 }
 
 // notes tell how the floors fared.
@@ -133,7 +135,7 @@ func (c *comparison) start(ctx context.Context) error {
 			return fmt.Errorf("--floor-program: %w", err)
 		}
 		to := &receivers{group: "receivers of the program"}
-		c.floors = append(c.floors, &fanoutFloor{"program", bare.Write, program, to})
+		c.floors = append(c.floors, &fanoutFloor{programName, bare.Write, program, to})
 		if err := c.receive(ctx, program, to); err != nil {
 			return err
 		}

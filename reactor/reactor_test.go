@@ -3,6 +3,7 @@ package reactor
 import (
 	"context"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == floorArgument {
+		serveFloor()
+	}
 	goleak.VerifyTestMain(m,
 		// gnet's worker pool belongs to the process.
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),

@@ -224,7 +224,7 @@ func FuzzFindKey(f *testing.F) {
 	f.Add(request.Append(nil))
 	f.Add([]byte("Sec-WebSocket-Key: \r\n\r\n"))
 	f.Fuzz(func(t *testing.T, head []byte) {
-		if key, ok := findKey(head); ok && len(key) != 24 {
+		if key, ok := FindKey(head); ok && len(key) != 24 {
 			t.Errorf("key %q", key)
 		}
 	})

@@ -1,7 +1,6 @@
 package bare
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -14,11 +13,6 @@ import (
 const (
 	headBytesMax = 4 << 10
 	eventsMax    = 512
-)
-
-var (
-	headEnds  = []byte("\r\n\r\n")
-	keyBegins = []byte("Sec-WebSocket-Key: ")
 )
 
 // upgrade takes conns until so many have got their 101. A request head comes in one piece, as the generator sends it.
@@ -83,24 +77,11 @@ func answerUpgrade(fd int, head, answer []byte) ([]byte, error) {
 	if err != nil {
 		return answer, fmt.Errorf("bare server: read: %w", err)
 	}
-	key, ok := findKey(head[:n])
+	key, ok := FindKey(head[:n])
 	if !ok {
 		return answer, fmt.Errorf("bare server: %d bytes that are not a whole request for an upgrade", n)
 	}
 	answer = ws.AppendUpgradeResponse(answer, key, "", "")
 	_, err = unix.Write(fd, answer)
 	return answer, err
-}
-
-// findKey is the key of a whole request head.
-func findKey(head []byte) (string, bool) {
-	if !bytes.Contains(head, headEnds) {
-		return "", false
-	}
-	_, rest, ok := bytes.Cut(head, keyBegins)
-	if !ok {
-		return "", false
-	}
-	key, _, ok := bytes.Cut(rest, []byte("\r\n"))
-	return string(key), ok && ws.CheckKey(string(key)) == nil
 }

@@ -63,8 +63,21 @@ type client struct {
 	queue    *queue     // nil: writes go out at once
 }
 
-// Start runs a server until Close.
+// Start runs a server on a free port until Close.
 func Start(cfg Config) *Server {
+	s, err := StartAt("127.0.0.1:0", cfg)
+	if err != nil {
+		panic(err) // a test cannot go on without it
+	}
+	return s
+}
+
+// StartAt runs a server at an address until Close.
+func StartAt(addr string, cfg Config) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		cfg: cfg, channels: map[string]*channel{}, clients: map[*client]struct{}{},
 		users: map[string]int{}, stopPing: make(chan struct{}),
@@ -77,12 +90,14 @@ func Start(cfg Config) *Server {
 		mux.HandleFunc("/metrics", s.metrics)
 	}
 	s.http = httptest.NewUnstartedServer(mux)
+	s.http.Listener.Close()
+	s.http.Listener = l
 	s.http.Config.ReadHeaderTimeout = cfg.HeadMax
 	s.http.Start()
 	if cfg.PingEvery > 0 {
 		go s.ping()
 	}
-	return s
+	return s, nil
 }
 
 // Addr is where it listens, host and port.

@@ -80,9 +80,14 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 func (c *Child) read(out io.Reader) {
 	defer close(c.done)
 	lines := json.NewDecoder(out)
+	var nonsense error
 	for {
 		var a answer
 		if err := lines.Decode(&a); err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				nonsense = fmt.Errorf("it says what is no answer: %w", err)
+				_ = c.cmd.Process.Kill() // nothing that it says later can be trusted
+			}
 			break
 		}
 		c.mu.Lock()
@@ -94,7 +99,10 @@ func (c *Child) read(out io.Reader) {
 		}
 	}
 	err := c.cmd.Wait()
-	if err == nil {
+	switch {
+	case nonsense != nil:
+		err = nonsense
+	case err == nil:
 		err = errors.New("it has ended")
 	}
 	c.mu.Lock()

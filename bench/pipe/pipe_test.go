@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 			case "release":
 				kept(n, nil)
 				reply(nil, nil)
+			case "babble":
+				os.Stdout.WriteString("what is no JSON\n")
 			case "die":
 				os.Exit(3)
 			}
@@ -118,6 +120,15 @@ func TestChildThatDies(t *testing.T) {
 	}
 	if err := c.Call(ctx, "double", 1, nil); err == nil {
 		t.Error("a dead child answered")
+	}
+}
+
+func TestChildThatBabbles(t *testing.T) {
+	c := start(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := c.Call(ctx, "babble", nil, nil); err == nil || !strings.Contains(err.Error(), "no answer") {
+		t.Errorf("call: %v", err)
 	}
 }
 
