@@ -45,6 +45,7 @@ type Fanout struct {
 	Burst         int
 	BurstBy       BurstBy
 	Publishers    int           // with Acked
+	Settle        time.Duration // wait before anything is published
 	Drain         time.Duration // wait for what is still on its way
 	Pipeline      swarm.Pipeline
 
@@ -120,6 +121,7 @@ func (o *Fanout) channelFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.Subscribers, "subscribers", o.Subscribers, "number of subscribers")
 	f.StringVar(&o.Channel, "channel", o.Channel, "channel name; {s} is the number of the subscription: 0 is what is published into")
 	f.IntVar(&o.PayloadBytes, "payload", o.PayloadBytes, "bytes of a publication")
+	f.DurationVar(&o.Settle, "settle", o.Settle, "wait after the last connect before anything is published; pings are answered meanwhile, and counted")
 	f.DurationVar(&o.Drain, "drain", o.Drain, "how long to wait for what is still on its way")
 }
 

@@ -26,6 +26,9 @@ func (o *Fanout) run(ctx context.Context, rig *rig) error {
 	if err != nil {
 		return err
 	}
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
 	switch {
 	case o.Floor.On:
 		return r.againstFloors(ctx)
@@ -40,6 +43,24 @@ func (o *Fanout) run(ctx context.Context, rig *rig) error {
 	rig.result.AddLatency("delivery", d.stats.Latency)
 	r.judge(d.span, d.stats.Latency.Percentiles().P99)
 	return r.finish(ctx, &d, false)
+}
+
+// settle waits, if it is to, and counts the pings that were answered meanwhile.
+func (r *fanoutRun) settle(ctx context.Context) error {
+	wait := r.options.Settle
+	if wait == 0 {
+		return nil
+	}
+	r.phase(wait, "%d subscribers are live, publishing in %v", r.options.Subscribers, wait)
+	if err := pause(ctx, wait); err != nil {
+		return err
+	}
+	st, err := r.fleet.Stats(ctx, false, r.group)
+	if err != nil {
+		return err
+	}
+	r.result.Add("pings answered", float64(st.Pings), result.Number, result.Neither)
+	return nil
 }
 
 // subscribe opens the subscribers.
