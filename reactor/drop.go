@@ -35,19 +35,20 @@ func (c *Conn) WriteDroppable(b []byte, d Drop, channel uint32) bool {
 	return c.write(b, d.fate(channel))
 }
 
-// dropBacklog makes room in a queue that has passed limit, in bytes: first what is stale, then the oldest. A conn from which it
-// cannot take a quarter of the limit is slow with what must not be dropped: false. That also makes a look through the whole queue
-// rare.
+// dropBacklog makes room in a queue that has passed limit, in bytes: first what is stale, then the oldest. A conn whose queue stays
+// over the limit, or from which not even a quarter of the limit can be taken, is slow with what must not be dropped: false. The
+// quarter makes a look through the whole queue rare.
 func (c *Conn) dropBacklog(limit int) bool {
 	d, q := c.driver, c.ensureQueue()
-	spare := c.owed() - limit*3/4
+	before, most := c.owed(), limit*3/4
 	stale := q.markStale(d.seen)
 	clear(d.seen)
-	oldest := q.markOldest(spare)
+	oldest := q.markOldest(before - most)
 	q.removeMarked(c.queueAccount())
 	d.stats.droppedStale.Add(uint64(stale))
 	d.stats.droppedOldest.Add(uint64(oldest))
-	return c.owed() <= limit*3/4
+	owed := c.owed()
+	return owed <= most || owed <= limit && before-owed >= limit-most
 }
 
 // fateMarked stands for frames that are about to be removed. No Drop has it: without fateStale there is no channel.

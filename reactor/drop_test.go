@@ -114,6 +114,36 @@ func TestDropIsNotEnough(t *testing.T) {
 	c.Close()
 }
 
+// TestDropOfLargeFrames: a client that is in the middle of a frame that takes much of its queue misses others, and stays. What the loop
+// holds for it is counted to the last byte.
+func TestDropOfLargeFrames(t *testing.T) {
+	const limit = 256 << 10
+	for drop, size := range map[Drop]int{DropOldest: limit * 7 / 8, DropStale: limit * 7 / 16} { // of the latter one is begun, one waits
+		router, ch := conns(silent)
+		r := start(t, Config{QueueBytesMax: limit, SendBufferBytes: 8 << 10}, router)
+		c := dialSlow(t, r)
+		s := <-ch
+		for i := range 100 {
+			onLoop(r, 0, func() {
+				if !s.WriteDroppable(lettered("o", i, size), drop, 1) || s.owed() > limit {
+					t.Errorf("%d: closed, or %d bytes owed after frame %d", drop, s.owed(), i)
+				}
+			})
+		}
+		onLoop(r, 0, func() { s.Close(3000, "end") })
+		if m := c.hearMix(size); m.code != 3000 || len(m.byKind["o"]) == 100 {
+			t.Errorf("%d: closed with %d after %d frames", drop, m.code, len(m.byKind["o"]))
+		}
+		c.say(clientClose(3000, ""))
+		c.expectEnd()
+		onLoop(r, 0, func() {
+			if a := &r.drivers[0].account; a.bytes != 0 || len(a.frames) != 0 {
+				t.Errorf("%d: %d bytes in %d frames are counted for nobody", drop, a.bytes, len(a.frames))
+			}
+		})
+	}
+}
+
 // TestQueueDrops drives a queue through random steps beside a plain list of what must be in it.
 func TestQueueDrops(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
