@@ -85,18 +85,24 @@ func (c *Conn) dispatch(buf []byte) (used int, messages bool) {
 }
 
 // receive hands a message to the receiver, inflated if it is compressed.
-func (c *Conn) receive(ev *ws.Event) (err error) {
-	msg := ev.Payload
-	if ev.Kind == ws.EventDeflated {
-		if msg, err = c.driver.inflate(ev); err != nil {
-			return err
-		}
+func (c *Conn) receive(ev *ws.Event) error {
+	if ev.Kind == ws.EventMessage {
+		c.give(ev.Payload)
+		return nil
 	}
+	defer c.driver.inflation.inflater.Trim()
+	msg, err := c.driver.inflate(ev)
+	if err == nil {
+		c.give(msg)
+	}
+	return err
+}
+
+func (c *Conn) give(msg []byte) {
 	c.recv.Receive(msg)
 	if poisoned {
 		poison(msg)
 	}
-	return nil
 }
 
 func poison(b []byte) {

@@ -143,6 +143,28 @@ func TestInflateSurplus(t *testing.T) {
 	})
 }
 
+// TestInflateKeeps: a loop does not wait for the next compressed message to give back what a large one took.
+func TestInflateKeeps(t *testing.T) {
+	got := make(chan int, 1)
+	r := start(t, Config{}, compressing(func() *pipe {
+		return &pipe{onReceive: func(_ *pipe, msg []byte) { got <- len(msg) }}
+	}))
+	c := dial(t, r)
+	c.say(upgradeRequest())
+	c.upgraded()
+	const size = 600 << 10
+	c.say(compressed(t, strings.Repeat("a", size)))
+	if n := <-got; n != size {
+		t.Fatalf("%d bytes arrived, want %d", n, size)
+	}
+	onLoop(r, 0, func() {
+		z := &r.drivers[0].inflation.inflater
+		if z.Made() > 0 {
+			t.Errorf("%d bytes are kept", z.Made())
+		}
+	})
+}
+
 // TestInflateTime: so do many messages that are nothing but tables of codes.
 func TestInflateTime(t *testing.T) {
 	r := start(t, Config{}, compressing(silent))

@@ -10,7 +10,7 @@ import (
 
 const (
 	inflatedBytesMin = 4 << 10
-	// inflatedBytesKept is the largest buffer that an Inflater keeps for the next message, in bytes.
+	// inflatedBytesKept is the largest buffer that Trim leaves for the next message, in bytes.
 	inflatedBytesKept = 64 << 10
 )
 
@@ -30,18 +30,12 @@ type Inflater struct {
 	out    []byte
 }
 
-// Inflate decompresses the payload of a message of kind op. The result is valid until the next call. It is never longer than
+// Inflate decompresses the payload of a message of kind op. The result is valid until the next call, or Trim. It is never longer than
 // limit, and neither is the buffer that it is made in, whatever the payload would become.
 //
 // err is an *Error: 1009 for a result longer than limit, 1007 for a payload that is not what a compressor makes, cut or refers to
 // an earlier message, and for a text that is not UTF-8.
 func (z *Inflater) Inflate(op OpCode, payload []byte, limit int) (message []byte, err error) {
-	if cap(z.out) > inflatedBytesKept {
-		z.out = nil
-	}
-	if cap(z.in) > inflatedBytesKept {
-		z.in = nil
-	}
 	z.in = append(append(z.in[:0], payload...), inflateTail...)
 	z.source.Reset(z.in)
 	if z.reader == nil {
@@ -60,6 +54,17 @@ func (z *Inflater) Inflate(op OpCode, payload []byte, limit int) (message []byte
 		return nil, errTextUTF8
 	}
 	return z.out, nil
+}
+
+// Trim gives back what a large message took. The caller does so when it is done with what Inflate returned, or right after an error.
+func (z *Inflater) Trim() {
+	if cap(z.out) > inflatedBytesKept {
+		z.out = nil
+	}
+	if cap(z.in) > inflatedBytesKept {
+		z.in = nil
+		z.source.Reset(nil) // which had it, too
+	}
 }
 
 // Made is how many bytes the last call made of its message, also if it failed.
