@@ -141,6 +141,13 @@ func (s *sim) step() {
 		}
 	case n < 74:
 		s.wall += 2 * simMeta
+	case n < 78:
+		_, top, err := s.engine.History(context.Background(), c.name, engine.HistoryFilter{MetaTTL: simMeta})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		c.epochs[top.Epoch] = true
+		s.table.Check(c.name, top)
 	case n < 82:
 		s.markOne()
 	default:
