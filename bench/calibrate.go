@@ -33,7 +33,7 @@ type Calibrate struct {
 // Lengths of the measurements of a calibration: about two minutes in all.
 const (
 	calibratePing    = 2 * time.Second // client.ping_interval of the servers
-	calibrateSettle  = 2 * time.Second
+	calibrateSettle  = time.Second
 	calibratePhase   = 2 * time.Second
 	calibrateRounds  = 3
 	calibrateClients = 4000

@@ -16,7 +16,7 @@ type Coefficients struct {
 	When    time.Time `json:"when,omitzero"`
 	Machine Machine   `json:"machine"`
 
-	// Bytes of live heap after a collection: slopes over rising numbers of clients (stentor bench idle --steps).
+	// Bytes of live heap after a collection: slopes over rising numbers of clients (stentor bench idlesub --steps).
 	BytesPerClientHeap     float64 `json:"bytes_per_client_heap,omitempty"`     // token, one subscription, ten clients to a channel
 	BytesPerSubscription   float64 `json:"bytes_per_subscription,omitempty"`    // each further one, ten to a channel
 	BytesPerChannel        float64 `json:"bytes_per_channel,omitempty"`         // each channel beyond one for ten subscriptions

@@ -103,3 +103,60 @@ func TestPprof(t *testing.T) {
 		t.Error("a heap page was taken for goroutines")
 	}
 }
+
+func TestMachine(t *testing.T) {
+	m := openMachine("testdata")
+	if m.Kernel != "6.1.0-test" || m.CPU != "Fast One" || m.Memory != 2048<<10 {
+		t.Errorf("%+v", m)
+	}
+	// user 10, nice 20, system 30, irq 1, softirq 2, steal 3 ticks; idle and iowait are not work, guests are in user.
+	if busy, err := m.Busy(); err != nil || busy != 660*time.Millisecond {
+		t.Errorf("%v %v", busy, err)
+	}
+	for _, bad := range []string{"", "cpu 1 2 3\n", "cpu0 1 2 3 4 5 6 7 8\n", "cpu 1 2 3 4 5 6 seven 8\n"} {
+		if _, err := parseBusy([]byte(bad)); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	if none := openMachine("nowhere"); none.Kernel != "" || none.Memory != 0 {
+		t.Errorf("%+v", none)
+	}
+}
+
+func TestMetricsSum(t *testing.T) {
+	const page = `# TYPE closes counter
+closes{code="3008",transport="websocket"} 4
+closes{transport="sse",code="3008"} 2 1700000000000
+closes{code="3012"} 5
+closes_total{code="3008"} 100
+plain 7
+`
+	for _, c := range []struct {
+		name   string
+		labels []string
+		want   float64
+	}{
+		{"closes", []string{`code="3008"`}, 6},
+		{"closes", []string{`code="3008"`, `transport="sse"`}, 2},
+		{"closes", nil, 11},
+		{"plain", nil, 7},
+		{"other", nil, 0},
+	} {
+		if got, err := sumMetrics([]byte(page), c.name, c.labels); err != nil || got != c.want {
+			t.Errorf("%s %v: %v %v", c.name, c.labels, got, err)
+		}
+	}
+	if _, err := sumMetrics([]byte("plain seven\n"), "plain", nil); err == nil {
+		t.Error("a word was taken for a number")
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	if _, err := NewMetrics(server.URL+"/metrics").Sum(context.Background(), "x"); err == nil || !strings.Contains(err.Error(), "prometheus.enabled") {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzSumMetrics(f *testing.F) {
+	f.Add([]byte("closes{code=\"3008\"} 4 1\nplain 7\n"))
+	f.Fuzz(func(t *testing.T, page []byte) { _, _ = sumMetrics(page, "plain", []string{"x"}) })
+}

@@ -71,7 +71,7 @@ func density(t *testing.T, step int, heapMax, objectsMax int, args ...string) {
 	for i := 1; i <= densitySteps; i++ {
 		steps = append(steps, strconv.Itoa(i*step))
 	}
-	args = append([]string{"bench", "idle",
+	args = append([]string{"bench", "idlesub",
 		"--url", strings.Replace(p.url, "http", "ws", 1) + "/connection/websocket",
 		"--api-key", quickStartAPIKey,
 		"--token-hmac-secret", quickStartSecret,
@@ -86,6 +86,6 @@ func density(t *testing.T, step int, heapMax, objectsMax int, args ...string) {
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("bench idle: %v", err)
+		t.Errorf("bench idlesub: %v", err)
 	}
 }
