@@ -42,9 +42,15 @@ func root() *cobra.Command {
 // execute runs "stentor bench" with args on server and returns its result, and what it said beside that.
 func execute(t *testing.T, server *benchtest.Server, args ...string) (r *result.Result, log string, err error) {
 	t.Helper()
+	return executeAt(t, "ws://"+server.Addr()+"/connection/websocket", append([]string{args[0], "--api-key", "key", "--pid", strconv.Itoa(os.Getpid())}, args[1:]...)...)
+}
+
+// executeAt is execute with a server of any kind.
+func executeAt(t *testing.T, target string, args ...string) (r *result.Result, log string, err error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	with := []string{"bench", args[0], "--target", "ws://" + server.Addr() + "/connection/websocket", "--api-key", "key", "--pid", strconv.Itoa(os.Getpid()), "--source-count", "3", "--json"}
+	with := []string{"bench", args[0], "--target", target, "--source-count", "3", "--json"}
 	args = append(with, args[1:]...) // later flags win
 	c := root()
 	var out, logged bytes.Buffer

@@ -44,8 +44,8 @@ JSON
 
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true' EXIT
-used() { awk '/^MemTotal/ {t = $2} /^MemAvailable/ {a = $2} END {print (t - a) * 1024}' /proc/meminfo; }
-resident() { for p in "$@"; do awk '/^VmRSS/ {print $2 * 1024}' "/proc/$p/status"; done | awk '{s += $1} END {printf "%d", s}'; }
+used() { awk '/^MemTotal/ {t = $2} /^MemAvailable/ {a = $2} END {printf "%.0f", (t - a) * 1024}' /proc/meminfo; }
+resident() { for p in "$@"; do awk '/^VmRSS/ {printf "%.0f\n", $2 * 1024}' "/proc/$p/status"; done | awk '{s += $1} END {printf "%.0f", s}'; }
 mb() { awk -v b="$1" 'BEGIN {printf "%.0f", b / 1e6}'; }
 
 before=$(used)
@@ -76,7 +76,7 @@ echo "all connected: $(awk '/^TCP/ {print $3}' /proc/net/sockstat) TCP sockets h
 
 failed=0
 for run in "${runs[@]}"; do wait "$run" || failed=$((failed + 1)); done
-total() { cat "$dir"/[0-9]*.json | grep -o "$1[0-9.e+]*" | awk -F: '{s += $NF} END {printf "%d", s}'; }
+total() { cat "$dir"/[0-9]*.json | grep -o "$1[0-9.e+]*" | awk -F: '{s += $NF} END {printf "%.0f", s}'; }
 figure() { printf '%-28s %s\n' "$1" "$(total "$2")"; }
 figure "clients that got it" '"name":"delivery","percentiles":{"count":'
 figure "missing" '"name":"missing","value":'
