@@ -52,16 +52,6 @@ func (p *progress) phase(planned time.Duration, format string, args ...any) {
 	p.line()
 }
 
-// logf says something that stays on the screen.
-func (p *progress) logf(format string, args ...any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bar {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
-	fmt.Fprintf(p.w, format+"\n", args...)
-}
-
 func (p *progress) draw() {
 	every := time.NewTicker(redrawEvery)
 	defer every.Stop()

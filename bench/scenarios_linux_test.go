@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"stentor/bench/benchtest"
+)
+
+func TestManyRun(t *testing.T) {
+	server := serve(t, benchtest.Config{})
+	args := []string{"many", "--subscribers", "30", "--per-channel", "5", "--publishers", "2", "--batch", "2", "--rate", "600"}
+	r := must(t, server, append(args, "--pace", "rate", "--duration", "100ms")...)
+	if metric(t, r, "channels") != 6 || metric(t, r, "publications") != 60 || curve(t, r, "delivery").Count != 300 {
+		t.Errorf("%+v", r.Metrics)
+	}
+	lossless(t, r)
+	r = must(t, server, append(args, "--step", "50ms", "--steps", "2", "--knee-latency", "10s")...)
+	if len(rows(t, r, "steps to the knee")) != 2 || metric(t, r, "knee") != 900 {
+		t.Errorf("%+v", r.Tables)
+	}
+	server = serve(t, benchtest.Config{LoseEvery: 7})
+	if _, _, err := execute(t, server, append(args, "--pace", "rate", "--duration", "100ms", "--drain", "100ms")...); err == nil || !strings.Contains(err.Error(), "6 publications are missing at 6 subscribers") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAPIRun(t *testing.T) {
+	server := serve(t, benchtest.Config{})
+	r := must(t, server, "api", "--phase", "30ms", "--rounds", "2", "--publishers", "2", "--batch", "5", "--history-channel", "h-{n}")
+	if ways := rows(t, r, "ways of publishing"); len(ways) != 8 || ways[4].Name != "publish with history" {
+		t.Errorf("%+v", ways)
+	}
+	for _, name := range []string{"publish", "batch", "broadcast with history", "fresh"} {
+		if m, _ := r.Metric(name + ": publications per second"); m.Value <= 0 || m.Spread.N != 2 || curve(t, r, name).Count == 0 {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+	if _, _, err := execute(t, server, "api", "--phase", "10ms", "--rounds", "1", "--api-key", "wrong"); err == nil {
+		t.Error("a wrong key was taken")
+	}
+}
+
+func TestConnectRun(t *testing.T) {
+	server := serve(t, benchtest.Config{Secret: "s3cret"})
+	for _, pipeline := range []string{"none", "commands", "all"} {
+		r := must(t, server, "connect", "--clients", "30", "--rounds", "2", "--settle", "1ms", "--token-hmac-secret", "s3cret", "--pipeline", pipeline,
+			"--subscriptions", "2", "--workers", "2", "--floor", "--floor-program", os.Args[0]+" bench bare")
+		m, _ := r.Metric("connect: server / bare upgrade")
+		if m.Value <= 0 || m.Spread.N != 2 || curve(t, r, "dialing to live").Count != 60 || metric(t, r, "connects per second") <= 0 {
+			t.Errorf("%s: %+v", pipeline, r.Metrics)
+		}
+		if len(rows(t, r, "connect: CPU per client by round")) != 2 || metric(t, r, "connect: server / program") <= 0 {
+			t.Errorf("%+v", r.Tables)
+		}
+	}
+	if _, log, err := execute(t, server, "connect", "--clients", "3", "--rounds", "1", "--settle", "1ms", "--token-hmac-secret", "other"); err == nil || !strings.Contains(err.Error(), "invalid token") {
+		t.Errorf("%v\n%s", err, log)
+	}
+}
+
+func TestPingRun(t *testing.T) {
+	server := serve(t, benchtest.Config{PingEvery: 20 * time.Millisecond})
+	args := []string{"ping", "--clients", "20", "--settle", "1ms", "--window", "300ms", "--rounds", "2"}
+	r := must(t, server, append(args, "--floor", "--tick", "20ms")...)
+	if m, _ := r.Metric("ping: bare pings CPU per ping"); m.Value <= 0 || m.Spread.N != 2 || metric(t, r, "pings per second") < 500 || metric(t, r, "server CPU per client and second") <= 0 {
+		t.Errorf("%+v", r.Metrics)
+	}
+	if _, _, err := execute(t, server, append(args, "--max-cpu", "1ns")...); err == nil || !strings.Contains(err.Error(), "over budget: server CPU per client and second") {
+		t.Errorf("%v", err)
+	}
+	server = serve(t, benchtest.Config{})
+	if _, _, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), "ping_interval") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRecoverRun(t *testing.T) {
+	args := []string{"recover", "--clients", "20", "--per-channel", "5", "--missed", "6", "--rounds", "2", "--away", "10ms", "--workers", "2", "--drain", "300ms"}
+	for _, cfg := range []benchtest.Config{{History: 20}, {History: 20, ChopBytes: 9}, {History: 20, Protobuf: true}} {
+		server := serve(t, cfg)
+		with := args
+		if cfg.Protobuf {
+			with = append(args, "--protobuf")
+		}
+		r := must(t, server, with...)
+		if n := metric(t, r, "recovered publications"); n < 2*6*20 || n > 2*8*20 || metric(t, r, "clients that could not recover") != 0 {
+			t.Errorf("%+v", r.Metrics)
+		}
+		if curve(t, r, "dialing to live again").Count != 40 {
+			t.Errorf("%+v", r.Curves)
+		}
+		lossless(t, r)
+	}
+	for _, c := range []struct {
+		cfg  benchtest.Config
+		says string
+	}{
+		{benchtest.Config{}, "force_recovery"},
+		{benchtest.Config{History: 20, Forgets: true}, "could not recover"},
+		{benchtest.Config{History: 3}, "could not recover"},
+	} {
+		server := serve(t, c.cfg)
+		if _, log, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v\n%s", c.cfg, err, log)
+		}
+	}
+}
+
+func TestChurnRun(t *testing.T) {
+	server := serve(t, benchtest.Config{})
+	r := must(t, server, "churn", "--subscribers", "10", "--churners", "10", "--churn-rate", "100", "--rate", "50", "--phase", "200ms", "--rounds", "2")
+	if n := len(rows(t, r, "rounds: latency of healthy subscribers")); n != 2 || metric(t, r, "returns per second") < 30 || curve(t, r, "dialing to live again").Count < 10 {
+		t.Errorf("%+v", r.Metrics)
+	}
+	lossless(t, r)
+}
+
+func TestPresenceRun(t *testing.T) {
+	args := []string{"presence", "--channels", "3", "--watchers", "2", "--movers", "2", "--readers", "1", "--move-rate", "20", "--read-rate", "20", "--settle", "100ms",
+		"--phase", "200ms", "--drain", "200ms"}
+	server := serve(t, benchtest.Config{})
+	r := must(t, server, args...)
+	if n := metric(t, r, "subscribes"); n == 0 || metric(t, r, "joins that watchers were told of") != 2*n || curve(t, r, "presence").Count == 0 {
+		t.Errorf("%+v", r.Metrics)
+	}
+	must(t, serve(t, benchtest.Config{}), append(args, "--stats")...)
+	server = serve(t, benchtest.Config{LoseJoin: 12})
+	if _, log, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), "has the namespace join_leave") {
+		t.Errorf("%v\n%s", err, log)
+	}
+}
+
+func TestSoakRun(t *testing.T) {
+	server := serve(t, benchtest.Config{})
+	args := []string{"soak", "--subscribers", "10", "--requesters", "5", "--request-rate", "20", "--churners", "5", "--churn-rate", "20", "--rate", "50", "--duration", "3s"}
+	r := must(t, server, args...)
+	if n := len(rows(t, r, "parts")); n != soakParts || metric(t, r, "clients that went and came back") < 20 || curve(t, r, "request").Count == 0 {
+		t.Errorf("%d parts, %+v", n, r.Metrics)
+	}
+	if _, ok := r.Metric(slopeMetric); !ok {
+		t.Errorf("%+v", r.Metrics)
+	}
+	lossless(t, r)
+}
