@@ -76,7 +76,10 @@ func (s *Server) announce(name string, p *codec.Push) {
 		}
 	}
 	for _, sub := range s.channel(name).subscribers {
-		if text, err := codec.AppendPush(nil, sub.form, p); err == nil && sub.joinLeave {
+		if !sub.joinLeave {
+			continue
+		}
+		if text, err := codec.AppendPush(nil, sub.form, p); err == nil {
 			sub.send(text)
 		}
 	}
