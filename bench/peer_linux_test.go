@@ -26,7 +26,9 @@ func another(t *testing.T) *httptest.Server {
 		c.OnSubscribe(func(e centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 			answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{EnableRecovery: true, EnablePositioning: true}}, nil)
 		})
-		c.OnPublish(func(e centrifuge.PublishEvent, answer centrifuge.PublishCallback) { answer(centrifuge.PublishReply{}, nil) })
+		c.OnPublish(func(e centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
+			answer(centrifuge.PublishReply{}, nil)
+		})
 	})
 	if err := node.Run(); err != nil {
 		t.Fatal(err)
