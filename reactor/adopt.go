@@ -72,7 +72,7 @@ func (r *Reactor) adoptRequest(w http.ResponseWriter, h *Head, v Verdict) {
 		r.stats.badUpgrades.Add(1)
 		a.response = ws.AppendRefusal(nil, refusal)
 	} else {
-		a.response = ws.AppendUpgradeResponse(nil, key, v.Protocol, v.Deflate)
+		a.response = ws.AppendUpgradeResponse(make([]byte, 0, ws.UpgradeResponseBytes), key, v.Protocol, v.Deflate)
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -59,7 +59,7 @@ func (c *Conn) route(buf []byte, size int) {
 			c.respond(ws.AppendRefusal(nil, err))
 			return
 		}
-		response := ws.AppendUpgradeResponse(nil, key, v.Protocol, v.Deflate)
+		response := ws.AppendUpgradeResponse(make([]byte, 0, ws.UpgradeResponseBytes), key, v.Protocol, v.Deflate)
 		drop(c.gc, size)
 		c.open(response, &v)
 		if c.gc.InboundBuffered() > 0 && c.state != stateDead {

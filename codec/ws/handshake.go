@@ -165,6 +165,9 @@ func Choose(offers string, supported []string) (protocol string, err error) {
 	return supported[best], nil
 }
 
+// UpgradeResponseBytes is enough for an upgrade response without protocol and extensions.
+const UpgradeResponseBytes = 144
+
 // AppendUpgradeResponse appends the whole head that accepts the upgrade. key has passed
 // CheckKey; protocol is what Choose chose, "" to echo none; extensions is what
 // ChooseDeflate answered, "" for none.

@@ -73,7 +73,7 @@ func isNone(alg string) bool { return strings.EqualFold(alg, "none") }
 
 // key is one key.
 type key struct {
-	value      any      // as the method wants it: []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	value      any      // *macs, or as the method wants it: *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 	print      [32]byte // of a public key: the SHA-256 of its PKIX form
 	option     string   // that it comes from, without its block; empty for a key of a JWKS
 	validUntil int64    // unix seconds; 0: no end
@@ -90,7 +90,7 @@ func newKey(value any, option string, validUntil int64) key {
 // kind returns the kind of the key, kindNone for one that nothing uses.
 func (k *key) kind() kind {
 	switch v := k.value.(type) {
-	case []byte:
+	case *macs:
 		return kindHMAC
 	case *rsa.PublicKey:
 		return kindRSA
@@ -136,7 +136,7 @@ func newKeySet(path string, c *config.Token) (keySet, error) {
 		}
 		// An empty HMAC key would verify what anyone signs with an empty key.
 		if k.secret != "" {
-			set.add(newKey([]byte(k.secret), k.option, k.validUntil))
+			set.add(newKey(&macs{secret: []byte(k.secret)}, k.option, k.validUntil))
 		}
 	}
 	r, err := c.RSAKey()

@@ -1,5 +1,7 @@
 package auth
 
+import "github.com/golang-jwt/jwt/v5"
+
 // signature is what the header and the last part of a token say: that signed was signed in this way.
 type signature struct {
 	alg    algorithm
@@ -13,8 +15,8 @@ func (s *signature) by(k *key, memo *memo) bool {
 	if k.kind() != s.alg.kind {
 		return false
 	}
-	if s.alg.kind == kindHMAC { // costs no more than to remember it
-		return s.alg.method.Verify(s.signed, s.bytes, k.value) == nil
+	if m, ok := k.value.(*macs); ok { // costs no more than to remember it
+		return m.verify(s.alg.method.(*jwt.SigningMethodHMAC).Hash, s.signed, s.bytes)
 	}
 	entry := memo.entry(s, k)
 	if memo.has(entry) {
