@@ -57,7 +57,7 @@ type Server struct {
 	node     *session.Node
 	engines  Engines
 	metrics  *metrics.Metrics
-	pools    [2]*loop.Pool // of large replies, of fetches
+	pools    [2]*loop.Pool       // of large replies, of fetches
 	endpoint *websocket.Endpoint // nil if WebSocket is off
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
