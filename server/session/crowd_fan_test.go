@@ -1,10 +1,10 @@
 package session
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"stentor/codec"
 	"stentor/reactor/loop"
@@ -24,18 +24,31 @@ type fan struct {
 	tokens    bool // connects with tokens that expire
 	forgetful bool
 	slow      bool
+	info      string // of its connections, by its tokens
 	refreshAt time.Time
+	remindAt  time.Time // nothing is to be refreshed before; zero if nothing is at all
 }
 
 func (f *fan) String() string { return fmt.Sprintf("fan %d (%s, %v)", f.index, f.user, f.form) }
 
 // want adds a subscription that the fan will have.
 func (f *fan) want(s *stream) {
-	if f.find(s.name) != nil {
-		return
+	if f.find(s.name) == nil {
+		c := f.crowd
+		f.add(&sub{stream: s, wanted: true, tokens: s.name[0] == '$' || s.options.Namespace == "long" && c.one(20)})
 	}
-	tokens := s.name[0] == '$' || s.options.Namespace == "long" && f.crowd.one(20)
-	f.subs = append(f.subs, &sub{fan: f, stream: s, wanted: true, tokens: tokens})
+}
+
+// add adds a subscription, with what it asks for where it may.
+func (f *fan) add(s *sub) *sub {
+	c := f.crowd
+	s.fan, s.value = f, -1
+	s.asksRecovery, s.asksDelta, s.asksJoins = c.one(2), c.one(2), c.one(2)
+	if s.stream.options.AllowTagsFilter && !c.one(3) {
+		s.asksFilter = choosings[c.rnd.IntN(len(choosings))]
+	}
+	f.subs = append(f.subs, s)
+	return s
 }
 
 func (f *fan) find(channel string) *sub {
@@ -64,17 +77,34 @@ func (f *fan) nextEnd(soon bool) time.Time {
 	return time.Unix(f.crowd.wall.Unix()+int64(life), 0)
 }
 
-// mint makes a token for the connection, or for a channel if there is one.
+// mint makes a token for the connection, or for a channel if there is one. A run makes so many that a library would take a tenth of
+// its time.
 func (f *fan) mint(channel string, end time.Time) string {
-	claims := jwt.MapClaims{"sub": f.user, "exp": end.Unix()}
-	if channel != "" {
-		claims["channel"] = channel
+	claims := fmt.Appendf(nil, `{"sub":"%s","exp":%d`, f.user, end.Unix())
+	switch {
+	case channel != "":
+		claims = fmt.Appendf(claims, `,"channel":"%s"`, channel)
+	case f.info != "":
+		claims = fmt.Appendf(claims, `,"info":%s,"channels":["%s"]`, f.info, strings.Join(f.channels(), `","`))
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte("secret"))
-	if err != nil {
-		f.crowd.fault("%v", err)
+	token := base64.RawURLEncoding.AppendEncode([]byte(tokenHead), append(claims, '}'))
+	mac := f.crowd.mac
+	mac.Reset()
+	mac.Write(token) // fails never
+	return string(base64.RawURLEncoding.AppendEncode(append(token, '.'), mac.Sum(nil)))
+}
+
+// tokenHead is {"alg":"HS256"} and the dot behind it.
+const tokenHead = "eyJhbGciOiJIUzI1NiJ9."
+
+// channels are those of the fan's tokens.
+func (f *fan) channels() (names []string) {
+	for _, s := range f.subs {
+		if s.named {
+			names = append(names, s.stream.name)
+		}
 	}
-	return token
+	return names
 }
 
 // wake does what time brings.
@@ -86,17 +116,40 @@ func (f *fan) wake() {
 		}
 		return
 	}
-	if !f.online {
+	if f.remindAt.IsZero() || c.wall.Before(f.remindAt) || !f.online {
 		return
 	}
-	if !f.refreshAt.IsZero() && !c.wall.Before(f.refreshAt) {
+	f.remindAt = time.Time{}
+	if f.due(f.refreshAt) {
 		f.refresh()
 	}
 	for _, s := range f.subs {
-		if !s.refreshAt.IsZero() && s.state == live && !c.wall.Before(s.refreshAt) {
+		if f.due(s.refreshAt) && s.state == live {
 			f.subRefresh(s)
 		}
 	}
+}
+
+// due reports that at has come, and sees to it that fan is woken then if it has not.
+func (f *fan) due(at time.Time) bool {
+	if !at.IsZero() && f.crowd.wall.Before(at) {
+		f.remind(at)
+		return false
+	}
+	return !at.IsZero()
+}
+
+// remind has the fan look at what it refreshes at a moment, which it returns.
+func (f *fan) remind(at time.Time) time.Time {
+	if f.remindAt.IsZero() || at.Before(f.remindAt) {
+		f.remindAt = at
+	}
+	return at
+}
+
+// in is the end of seconds from now, of which the fan is reminded.
+func (f *fan) in(seconds uint32) time.Time {
+	return f.remind(f.crowd.wall.Add(time.Duration(seconds) * time.Second))
 }
 
 func (f *fan) connect() {
@@ -109,6 +162,7 @@ func (f *fan) connect() {
 		req.Token = f.mint("", a.end)
 	}
 	f.pipe.endAt = a.end
+	f.bring(&a, &req)
 	f.pipe.ask(codec.Command{ID: f.pipe.await(a), Method: codec.MethodConnect, Connect: req})
 }
 
@@ -123,47 +177,6 @@ func (f *fan) subRefresh(s *sub) {
 	a := ask{method: codec.MethodSubRefresh, sub: s, life: s.life, end: f.nextEnd(false)}
 	req := codec.SubRefreshRequest{Channel: s.stream.name, Token: f.mint(s.stream.name, a.end)}
 	f.pipe.ask(codec.Command{ID: f.pipe.await(a), Method: codec.MethodSubRefresh, SubRefresh: req})
-}
-
-// act is what the application does with its client.
-func (f *fan) act() {
-	c := f.crowd
-	if f.pipe == nil || !f.online {
-		return
-	}
-	s := f.subs[c.rnd.IntN(len(f.subs))]
-	switch n := c.rnd.IntN(100); {
-	case n < 45:
-		f.pipe.ask(f.publish(s))
-	case n < 55 && s.state == live:
-		s.wanted = false
-		f.pipe.ask(f.leave(s))
-	case n < 60 && s.state == live: // leaves and comes back in one message
-		commands := []codec.Command{f.publish(s), f.leave(s)}
-		f.pipe.ask(append(commands, s.command(c.one(2)))...)
-	case n < 75 && s.state == idle:
-		s.wanted = true
-		f.pipe.ask(f.publish(s), s.command(c.one(2)))
-	case n < 90:
-		f.cut()
-	case n < 97:
-		f.slow = !f.slow
-	}
-}
-
-func (f *fan) leave(s *sub) codec.Command {
-	s.state, s.still = leaving, true
-	id := f.pipe.await(ask{method: codec.MethodUnsubscribe, sub: s})
-	return codec.Command{ID: id, Method: codec.MethodUnsubscribe, Unsubscribe: codec.UnsubscribeRequest{Channel: s.stream.name}}
-}
-
-func (f *fan) publish(s *sub) codec.Command {
-	data := f.crowd.newPost(f.pipe)
-	a := ask{method: codec.MethodPublish, sub: s, post: len(f.crowd.posts) - 1}
-	if s.state == live {
-		a.life = s.life
-	}
-	return codec.Command{ID: f.pipe.await(a), Method: codec.MethodPublish, Publish: codec.PublishRequest{Channel: s.stream.name, Data: data}}
 }
 
 // cut is the network failing, in the middle of whatever is under way: some frames may still get through.
@@ -191,112 +204,117 @@ func (f *fan) ended(d codec.Disconnect) {
 		fallthrough
 	case 3011, 4000:
 		f.obeyed(d)
+	case codec.DisconnectInsufficientState.Code:
+		f.unplaced()
+	case codec.DisconnectSubExpired.Code:
+		f.overdue()
 	}
 	f.lost(delay)
 }
 
-func (f *fan) obeyed(d codec.Disconnect) {
-	o := f.crowd.orderOf(d.Reason)
-	if o == nil || o.code != d.Code || !o.isFor(f) {
-		f.crowd.fault("%v: closed with %v, by order %+v", f, d, o)
-	}
-	for _, s := range f.subs {
-		if s.state == live {
-			s.obeyed(o)
-		}
-	}
-}
-
-// summon remembers an order that must be obeyed.
-func (f *fan) summon(o *summons) {
-	f.pipe.summoned = f.pipe.summoned || o.ends()
-	for _, s := range f.subs {
-		if s.state == live && (o.channel == "" || o.channel == s.stream.name) {
-			s.summoned, s.summonedAt = s.life, o.when
-		}
-	}
-}
-
 // lost is the end of a connection, for whatever reason; the fan comes back after some ticks.
 func (f *fan) lost(ticks int) {
+	if f.crowd.calm {
+		ticks = min(ticks, 5)
+	}
 	f.pipe, f.online = nil, false
 	f.back = f.crowd.now + loop.Time(ticks)
 	for _, s := range f.subs {
 		s.state, s.still = idle, false
-		s.refreshAt = time.Time{}
+		s.endAt, s.refreshAt = time.Time{}, time.Time{}
 	}
 }
 
 // hear takes one message of the server.
-func (f *fan) hear(p *pipe, r *codec.Reply) {
+func (f *fan) hear(p *pipe, in *content, r *codec.Reply) {
 	if f.pipe != p {
 		return // it has been cut while it read
 	}
 	switch {
 	case r.Push != nil:
-		f.pushed(r.Push)
+		f.pushed(in, r.Push)
 	case r.ID == 0:
 		p.ask(codec.Command{})
 	default:
 		a := p.find(r.ID)
-		f.answered(a, r)
+		if a.method != codec.MethodPublish {
+			if a.id < p.heardID {
+				f.crowd.fault("%v: command %d was answered after %d", f, a.id, p.heardID)
+			}
+			p.heardID = a.id
+		}
+		f.answered(in, a, r)
 		p.forget(a)
 	}
 }
 
-func (f *fan) pushed(x *codec.Push) {
+func (f *fan) pushed(in *content, x *codec.Push) {
 	s := f.find(x.Channel)
 	switch {
 	case s == nil:
 		f.crowd.fault("%v: a push in channel %q", f, x.Channel)
 	case x.Pub != nil:
-		s.follow(x.Pub)
+		s.follow(in, x.Pub)
+	case x.Join != nil:
+		s.meet(joins, x.Join.Info)
+	case x.Leave != nil:
+		s.meet(leaves, x.Leave.Info)
 	case x.Unsubscribe != nil:
 		s.told(x.Unsubscribe)
+	case x.Subscribe != nil:
+		f.given(x)
 	default:
 		f.crowd.fault("%v: what push is this in %s? %+v", f, x.Channel, x)
 	}
 }
 
-func (f *fan) answered(a *ask, r *codec.Reply) {
+func (f *fan) answered(in *content, a *ask, r *codec.Reply) {
+	s := a.sub
 	switch {
 	case r.Error != nil:
 		f.refused(a, r.Error)
 	case r.Connect != nil && a.method == codec.MethodConnect:
-		f.connected(a, r.Connect)
+		f.connected(in, a, r.Connect)
 	case r.Subscribe != nil && a.method == codec.MethodSubscribe:
-		a.sub.subscribed(a, r.Subscribe)
+		s.subscribed(in, a, r.Subscribe)
 	case r.Unsubscribe != nil && a.method == codec.MethodUnsubscribe:
-		if a.sub.still = false; a.sub.state == leaving {
-			a.sub.state = idle
+		if s.still = false; s.state == leaving {
+			s.state = idle
 		}
+		s.wanted = s.wanted && !s.server
 	case r.Publish != nil && a.method == codec.MethodPublish:
 		f.published(a)
 	case r.Refresh != nil && a.method == codec.MethodRefresh:
 		f.pipe.endAt = a.end
-		f.refreshAt = f.crowd.wall.Add(time.Duration(r.Refresh.TTL) * time.Second)
+		f.refreshAt = f.in(r.Refresh.TTL)
 	case r.SubRefresh != nil && a.method == codec.MethodSubRefresh:
-		if a.sub.life == a.life {
-			a.sub.endAt = a.end
-			a.sub.refreshAt = f.crowd.wall.Add(time.Duration(r.SubRefresh.TTL) * time.Second)
+		if s.life == a.life {
+			s.endAt = a.end
+			s.refreshAt = f.in(r.SubRefresh.TTL)
 		}
+	case r.History != nil && a.method == codec.MethodHistory:
+		s.listed(a, r.History)
+	case r.Presence != nil && a.method == codec.MethodPresence, r.PresenceStats != nil && a.method == codec.MethodPresenceStats:
 	default:
 		f.crowd.fault("%v: %+v answers %+v", f, r, a)
 	}
 }
 
-func (f *fan) connected(a *ask, r *codec.ConnectResult) {
+func (f *fan) connected(in *content, a *ask, r *codec.ConnectResult) {
 	f.online, f.pipe.client = true, r.Client
 	f.crowd.trace.Connects++
-	if r.Expires == a.end.IsZero() || !r.Pong || r.Ping != 25 {
+	if r.Expires == a.end.IsZero() || !r.Pong || r.Ping != 25 || r.Client != f.pipe.id {
 		f.crowd.fault("%v: connected with %+v, its token ends at %v", f, r, a.end)
 	}
 	if r.Expires && !f.forgetful {
-		f.refreshAt = f.crowd.wall.Add(time.Duration(r.TTL) * time.Second)
+		f.refreshAt = f.in(r.TTL)
+	}
+	for _, part := range a.parts {
+		part.sub.subscribed(in, part, r.Subs[part.sub.stream.name])
 	}
 	var commands []codec.Command
 	for _, s := range f.subs {
-		if s.wanted {
+		if s.wanted && !s.server {
 			commands = append(commands, s.command(true))
 		}
 	}
@@ -311,7 +329,7 @@ func (f *fan) published(a *ask) {
 	if x.stream != s.stream {
 		f.crowd.fault("%v: publication %d was answered and did not take place", f, a.post)
 	}
-	if a.life > 0 && s.state == live && s.life == a.life && s.last < x.index && !s.broken() {
+	if a.life > 0 && s.state == live && s.life == a.life && s.last < x.index && s.takes(x) && !s.broken() {
 		s.fault("publication %d was answered and has not come", a.post)
 	}
 }
@@ -326,12 +344,27 @@ func (f *fan) refused(a *ask, e *codec.Error) {
 		if f.crowd.posts[a.post].stream != nil || s.state == live && s.life == a.life && s.stream.options.Publish.Subscriber {
 			s.fault("publication %d was refused", a.post)
 		}
+	case a.method >= codec.MethodPresence && a.method <= codec.MethodHistory && e.Code == codec.ErrorPermissionDenied.Code &&
+		(s.state != live || s.life != a.life || a.life == 0):
+	case a.method == codec.MethodConnect && e.Code == codec.ErrorUnrecoverablePosition.Code:
+		f.unwelcome(a)
 	case a.method == codec.MethodSubscribe && e.Code == codec.ErrorUnrecoverablePosition.Code && s.state == asked:
 		s.state, s.known = idle, false
 		f.pipe.ask(s.command(false))
 	case a.method == codec.MethodSubRefresh && e.Code == codec.ErrorPermissionDenied.Code && (s.state != live || s.life != a.life):
 	default:
 		f.crowd.fault("%v: %+v was answered with %+v", f, a, e)
+	}
+}
+
+// unwelcome is a connect that was refused because of a position. The client goes, or waits until it is sent away.
+func (f *fan) unwelcome(a *ask) {
+	for _, part := range a.parts {
+		part.sub.known = false
+	}
+	if c := f.crowd; c.calm || c.one(2) {
+		f.pipe.drop()
+		f.lost(1)
 	}
 }
 
@@ -355,11 +388,14 @@ func (f *fan) calmDown() {
 	f.slow, f.forgetful = false, false
 	f.back = min(f.back, f.crowd.now)
 	if f.pipe != nil && !f.pipe.endAt.IsZero() {
-		f.refreshAt = f.crowd.wall
+		f.refreshAt = f.in(0)
 	}
 	for _, s := range f.subs {
+		if s.server {
+			continue
+		}
 		if s.wanted = true; !s.endAt.IsZero() {
-			s.refreshAt = f.crowd.wall
+			s.refreshAt = f.in(0)
 		}
 	}
 }
@@ -370,6 +406,9 @@ func (f *fan) settled() bool {
 		return false
 	}
 	for _, s := range f.subs {
+		if s.server {
+			continue
+		}
 		if s.state == idle {
 			s.wanted = true
 			f.pipe.ask(s.command(true))

@@ -77,19 +77,25 @@ type pipe struct {
 	noted    bool
 
 	asked   []*ask // not answered yet, oldest first
+	given   []*ask // subscriptions that the server has made and the client does not know of
 	lastID  uint32
+	heardID uint32 // of the last answer that did not wait behind a publication
 	opened  loop.Time
 	refused bool      // connect was answered with an error
-	client  string    // the id that connect told
+	id      string    // the client's
+	client  string    // the same, once connect has told
 	endAt   time.Time // of the connection, by its token; zero is never
 	pingAt  loop.Time // of the ping that the server waits for, 0 if none
 
 	summoned bool // to end, by an order
+	panics   bool // at the next frame
+	stumbled bool // and it has
 
-	cut  bool // by the network; the server does not know yet
-	over bool // by the server
-	end  codec.Disconnect
-	gone bool // and the session knows
+	cut    bool // by the network, or after a panic; the server does not know yet
+	failed bool // by a panic
+	over   bool // by the server
+	end    codec.Disconnect
+	gone   bool // and the session knows
 }
 
 // sent is a message of the client.
@@ -108,22 +114,29 @@ type parcel struct {
 type content struct {
 	replies []codec.Reply
 	sum     uint64
+	read    map[reading]int // numbers of publications that were read with a base
 }
 
 // ask is a command that waits for its reply.
 type ask struct {
 	id     uint32
 	method codec.Method
-	sub    *sub // of subscribe, unsubscribe, sub_refresh, and of a publish if there is one
+	pipe   *pipe
+	sub    *sub // all but connect and refresh are about one
 	life   int  // of sub when it was asked
 	post   int  // of publish
+	limit  int  // of history
 	end    time.Time
+	parts  []*ask // of connect: subscriptions that the server makes
 
 	// Of subscribe: what is asked for, and what was there when it was answered.
+	features
 	recover bool
 	from    codec.StreamPosition
 	reject  bool
-	begin   int // publications in the stream's log
+	begin   int // things in the stream's log
+	newest  int // the newest publication that history held for it, by its place in the log; -1 if none, or perhaps none
+	owed    int // publications to be pushed
 	judged  bool
 }
 
@@ -139,6 +152,8 @@ func (c *crowd) openPipe(f *fan) *pipe {
 	p.handle = p.lane.loop.Add(p)
 	p.lane.loop.SetNow(c.now)
 	p.session = New(c.node, p, p.handle, f.form, f.headerUser())
+	p.id = p.session.clientID()
+	c.clients[p.id] = p
 	return p
 }
 
@@ -161,7 +176,7 @@ func (p *pipe) ask(commands ...codec.Command) {
 // await notes that a command will be answered and gives it its id.
 func (p *pipe) await(a ask) uint32 {
 	p.lastID++
-	a.id = p.lastID
+	a.id, a.pipe = p.lastID, p
 	p.asked = append(p.asked, &a)
 	return a.id
 }
@@ -192,7 +207,7 @@ func (p *pipe) receive() {
 		}
 		fresh := p.session.state == fresh
 		p.lane.loop.SetNow(p.crowd.now)
-		p.session.Receive(m.bytes)
+		p.guard(func() { p.session.Receive(m.bytes) })
 		if fresh && p.session.state == connected {
 			p.crowd.drawFirstPing(p.session, p.crowd.rnd)
 		}
@@ -202,10 +217,36 @@ func (p *pipe) receive() {
 	}
 }
 
+// guard does what the reactor does about a panic: the connection fails, and the session hears of nothing but its end, later.
+func (p *pipe) guard(call func()) {
+	if p.failed {
+		return
+	}
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v != errSim {
+			panic(v)
+		}
+		if p.failed = true; !p.cut {
+			p.drop()
+			p.fan.lost(10)
+		}
+	}()
+	call()
+}
+
 // Send takes a frame for the client, who will read it later, or never if the network has been cut.
 func (p *pipe) Send(f *codec.Frame) bool {
 	if p.over || p.gone {
 		p.crowd.fault("%v: a frame after the end of the pipe", p.fan)
+	}
+	if p.panics {
+		p.panics, p.stumbled = false, true
+		p.crowd.trace.Panics++
+		panic(errSim)
 	}
 	n := len(f.Messages())
 	if p.waiting+n > p.limit {
@@ -245,13 +286,21 @@ func (c *crowd) decode(f *codec.Frame) *content {
 // judge looks at a reply at the moment of its making, when the streams are as the server found them.
 func (p *pipe) judge(r *codec.Reply) {
 	switch {
+	case r.Connect != nil:
+		p.judgeConnect(p.find(r.ID), r.Connect)
 	case r.Subscribe != nil:
 		a := p.find(r.ID)
 		a.sub.stream.judge(a, r.Subscribe)
+	case r.Presence != nil || r.PresenceStats != nil:
+		p.judgePresence(p.find(r.ID), r)
+	case r.Push != nil && r.Push.Subscribe != nil:
+		p.judgeGiven(r.Push)
 	case r.Error != nil:
 		switch a := p.find(r.ID); {
 		case a.method == codec.MethodConnect:
-			p.refused = true
+			if p.refused = true; r.Error.Code == codec.ErrorUnrecoverablePosition.Code && !a.refuses() {
+				p.crowd.fault("%v: connect was refused with %v", p.fan, r.Error)
+			}
 		case r.Error.Code == codec.ErrorUnrecoverablePosition.Code:
 			a.sub.stream.judgeRefusal(a)
 		}
@@ -284,7 +333,7 @@ func (p *pipe) Close(d codec.Disconnect) {
 		if !p.refused {
 			c.fault("%v: closed without a reason", p.fan)
 		}
-	case 3011, 3503, 4000, 4501: // of orders
+	case codec.DisconnectInsufficientState.Code, codec.DisconnectSubExpired.Code, 3011, 3503, 4000, 4501: // the client will judge
 	default:
 		c.fault("%v: closed with %v", p.fan, d)
 	}
@@ -325,7 +374,7 @@ func (p *pipe) read(n int) {
 			p.crowd.fault("%v: a frame has changed since it was sent", p.fan)
 		}
 		for i := range next.replies {
-			p.fan.hear(p, &next.replies[i])
+			p.fan.hear(p, next.content, &next.replies[i])
 		}
 	}
 	if p.over && len(p.down) == 0 && !p.cut {
@@ -357,9 +406,9 @@ func (p *pipe) Arm(at loop.Time) { p.lane.loop.Arm(p.handle, at) }
 // Expire implements loop.Resident.
 func (p *pipe) Expire(now loop.Time) {
 	if !p.over {
-		p.session.Expire(now)
+		p.guard(func() { p.session.Expire(now) })
 	}
 }
 
 // Order implements loop.Resident.
-func (p *pipe) Order(what any) { p.session.Order(what) }
+func (p *pipe) Order(what any) { p.guard(func() { p.session.Order(what) }) }

@@ -1,9 +1,7 @@
 package session
 
 import (
-	"context"
 	"sort"
-	"strconv"
 	"time"
 
 	"stentor/codec"
@@ -12,15 +10,17 @@ import (
 	"stentor/server/channel"
 )
 
-// stream is what the oracle knows of a channel. It hears of each use of the engine and compares the answers.
+// stream is what the oracle knows of a channel. The witness tells it of each use of the engine.
 type stream struct {
 	crowd   *crowd
 	name    string
 	options *channel.Options
-	log     []int // numbers of all publications
+	log     []int // numbers of all that happened
 	epoch   string
 	top     uint64
 	before  map[string]bool // epochs that are over
+	seen    []string        // epochs in which positions were checked
+	inside  map[string]bool // clients who have joined and not left
 
 	// History holds the newest publications: at least and at most so many. The two differ for a second around expiry, as the
 	// engine counts in seconds.
@@ -37,68 +37,43 @@ func newStream(c *crowd, name string) *stream {
 	if err != nil {
 		c.fault("%s: %v", name, err)
 	}
-	return &stream{crowd: c, name: name, options: ch.Options, before: map[string]bool{}}
+	return &stream{crowd: c, name: name, options: ch.Options, before: map[string]bool{}, inside: map[string]bool{}}
 }
 
 func (s *stream) publishOptions() engine.PublishOptions {
 	o := s.options
-	return engine.PublishOptions{HistorySize: o.HistorySize, HistoryTTL: o.HistoryTTL, HistoryMetaTTL: o.HistoryMetaTTL}
+	return engine.PublishOptions{HistorySize: o.HistorySize, HistoryTTL: o.HistoryTTL, HistoryMetaTTL: o.HistoryMetaTTL, Delta: o.DeltaPublish}
 }
-
-func (s *stream) recoverable() bool { return s.options.ForceRecovery }
-func (s *stream) positioned() bool  { return s.options.ForceRecovery || s.options.ForcePositioning }
 
 func (s *stream) now() time.Duration { return time.Duration(s.crowd.now) * loop.TickPeriod }
 
-// witness is the engine with the oracle beside it.
-type witness struct {
-	engine.Broker
-	crowd *crowd
-}
+// at is what happened as number i of the stream.
+func (s *stream) at(i int) *post { return &s.crowd.posts[s.log[i]] }
 
-func (w *witness) Publish(ctx context.Context, name string, p *codec.Publication, o engine.PublishOptions) (engine.PublishResult, error) {
-	number, _ := strconv.Atoi(string(p.Data))
-	got, err := w.Broker.Publish(ctx, name, p, o)
-	if err == nil {
-		w.crowd.byName[name].published(number, o, got.StreamPosition)
+// happened puts x into the log.
+func (s *stream) happened(x *post) {
+	c := s.crowd
+	if x.stream != nil {
+		c.fault("%s: number %d happened twice", s.name, x.number)
 	}
-	return got, err
-}
-
-func (w *witness) History(ctx context.Context, name string, f engine.HistoryFilter) ([]*codec.Publication, codec.StreamPosition, error) {
-	missed, top, err := w.Broker.History(ctx, name, f)
-	w.crowd.byName[name].read(f, top)
-	return missed, top, err
-}
-
-func (w *witness) RemoveHistory(ctx context.Context, name string) error {
-	s := w.crowd.byName[name]
-	s.least, s.most, s.clearAt = 0, 0, 0
-	return w.Broker.RemoveHistory(ctx, name)
+	x.stream, x.index, x.when = s, len(s.log), c.happens
+	c.happens++
+	s.log = append(s.log, x.number)
 }
 
 // published is a publication that took place and got a position.
 func (s *stream) published(number int, o engine.PublishOptions, at codec.StreamPosition) {
-	c := s.crowd
-	p := &c.posts[number]
-	if p.stream != nil {
-		c.fault("%s: publication %d took place twice", s.name, number)
-	}
-	p.stream, p.index, p.when = s, len(s.log), c.happens
-	c.happens++
-	s.log = append(s.log, number)
+	x := &s.crowd.posts[number]
+	s.happened(x)
 	if !o.HasHistory() {
-		if at.Offset != 0 {
-			c.fault("%s: an offset for a publication past history", s.name)
-		}
 		return
 	}
 	s.see(at.Epoch)
 	s.top++
 	if at.Offset != s.top {
-		c.fault("%s: publication %d has offset %d, want %d", s.name, number, at.Offset, s.top)
+		s.crowd.fault("%s: publication %d has offset %d, want %d", s.name, number, at.Offset, s.top)
 	}
-	p.offset, p.epoch = at.Offset, at.Epoch
+	x.offset, x.epoch, x.chains = at.Offset, at.Epoch, o.Delta && s.least > 0
 	s.least, s.most = min(s.least+1, o.HistorySize), min(s.most+1, o.HistorySize)
 	s.clearAt = s.now() + o.HistoryTTL
 	s.forgetAt = s.now() + o.HistoryMetaTTL
@@ -112,6 +87,16 @@ func (s *stream) read(f engine.HistoryFilter, top codec.StreamPosition) {
 	}
 	if f.MetaTTL > 0 {
 		s.forgetAt = s.now() + f.MetaTTL
+	}
+}
+
+// removed is the end of what history holds.
+func (s *stream) removed() { s.least, s.most, s.clearAt = 0, 0, 0 }
+
+// checked is a check of all positions.
+func (s *stream) checked(epoch string) {
+	if n := len(s.seen); n == 0 || s.seen[n-1] != epoch {
+		s.seen = append(s.seen, epoch)
 	}
 }
 
@@ -138,77 +123,63 @@ func (s *stream) see(epoch string) {
 	s.epoch, s.top, s.least, s.most, s.clearAt = epoch, 0, 0, 0, 0
 }
 
-// verdict is whether a recovery must succeed.
-type verdict uint8
-
-const (
-	never verdict = iota
-	maybe         // history expires in this second
-	always
-)
-
-// recovers tells whether somebody at a position can have all that came after it. Modes other than the stream's will have judges
-// of their own beside this one.
-func (s *stream) recovers(from codec.StreamPosition) verdict {
-	if from.Epoch != "" && from.Epoch != s.epoch || from.Offset > s.top {
-		return never
-	}
-	missing := s.top - from.Offset
-	switch limit := uint64(s.crowd.node.Settings.RecoveryLimit); {
-	case missing == 0:
-		return always
-	case missing > limit || missing > uint64(s.most):
-		return never
-	case missing > uint64(s.least):
-		return maybe
-	}
-	return always
-}
-
-// judge compares the answer to a subscribe command with what is true at this moment.
-func (s *stream) judge(a *ask, r *codec.SubscribeResult) {
+// moved is a client that joins or leaves, which must be one that does.
+func (s *stream) moved(m move, info *codec.ClientInfo) *post {
 	c := s.crowd
-	a.begin, a.judged = len(s.log), true
-	if r.Positioned != s.positioned() || r.Recoverable != s.recoverable() {
-		c.fault("%s: positioned %t, recoverable %t", s.name, r.Positioned, r.Recoverable)
+	p := c.clients[info.Client]
+	if p == nil || !s.options.JoinLeave || s.inside[info.Client] == (m == joins) {
+		c.fault("%s: move %d of client %s, and inside are %v", s.name, m, info.Client, s.inside)
 	}
-	if !s.positioned() {
-		if r.Offset != 0 || r.Epoch != "" || len(r.Publications) > 0 || r.Recovered || r.WasRecovering {
-			c.fault("%s: %+v in a channel without positions", s.name, r)
+	p.fan.checkInfo(p, info)
+	if m == joins {
+		if p.session.find(s.name) == nil {
+			c.fault("%s: %v joins, which is not subscribed", s.name, p.fan)
 		}
-		return
+		s.inside[info.Client] = true
+	} else {
+		delete(s.inside, info.Client)
 	}
-	recovering := a.recover && s.recoverable()
-	want := never
-	if recovering {
-		want = s.recovers(a.from)
-	}
-	if r.WasRecovering != recovering || want == always && !r.Recovered || want == never && r.Recovered {
-		c.fault("%s: recovered %t (asked for: %t) from %v, which is %d of never, maybe, always; top %d, history %d to %d, epoch %s",
-			s.name, r.Recovered, r.WasRecovering, a.from, want, s.top, s.least, s.most, s.epoch)
-	}
-	start := s.top
-	if r.Recovered {
-		start = a.from.Offset
-	}
-	if r.Epoch != s.epoch || r.Offset != start || r.Offset+uint64(len(r.Publications)) != s.top {
-		c.fault("%s: %d publications from %d in epoch %s, want all from %d to %d in %s", s.name, len(r.Publications), r.Offset, r.Epoch, start, s.top, s.epoch)
-	}
-	if r.Recovered {
-		c.trace.Recovered++
-	} else if recovering {
-		c.trace.Lost++
-	}
+	c.posts = append(c.posts, post{number: len(c.posts), by: p, move: m})
+	x := &c.posts[len(c.posts)-1]
+	s.happened(x)
+	return x
 }
 
-// judgeRefusal is judge for a client that wants an error instead of a recovery that failed.
-func (s *stream) judgeRefusal(a *ask) {
-	if a.judged = true; !a.reject || !a.recover || s.recovers(a.from) == always {
-		s.crowd.fault("%s: refused to recover from %v; top %d, history %d to %d, epoch %s", s.name, a.from, s.top, s.least, s.most, s.epoch)
+// newest finds the newest publication of history that a subscription takes, nil if there is none, and how deep in history it is.
+func (s *stream) newest(f *features) (newest *post, depth int) {
+	for i := len(s.log) - 1; i >= 0 && depth < s.most; i-- {
+		x := s.at(i)
+		if x.offset == 0 {
+			continue
+		}
+		if x.epoch != s.epoch {
+			break
+		}
+		if depth++; f.takes(x) {
+			return x, depth
+		}
 	}
+	return nil, 0
 }
 
-// until is how much of the log was there before publication number when of all.
+// since counts the publications after an offset that a subscription takes.
+func (s *stream) since(offset uint64, f *features) (n int) {
+	for i := len(s.log) - 1; i >= 0; i-- {
+		x := s.at(i)
+		if x.offset == 0 {
+			continue
+		}
+		if x.epoch != s.epoch || x.offset <= offset {
+			break
+		}
+		if f.takes(x) {
+			n++
+		}
+	}
+	return n
+}
+
+// until is how much of the log was there before number when of all of the run.
 func (s *stream) until(when int) int {
-	return sort.Search(len(s.log), func(i int) bool { return s.crowd.posts[s.log[i]].when >= when })
+	return sort.Search(len(s.log), func(i int) bool { return s.at(i).when >= when })
 }

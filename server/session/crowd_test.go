@@ -1,9 +1,13 @@
 package session
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"flag"
 	"fmt"
+	"hash"
 	"hash/maphash"
+	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"strconv"
@@ -13,6 +17,7 @@ import (
 
 	"stentor/codec"
 	"stentor/reactor/loop"
+	"stentor/server/hub"
 )
 
 var (
@@ -21,16 +26,17 @@ var (
 	crowdFans = flag.Int("crowdfans", 1000, "how many clients the crowd has")
 )
 
-// TestCrowd drives a thousand clients on several loops through publications, cuts, slow reads, expiry and orders, and checks for
-// every subscription, over its whole life and all its connections, what it was promised:
+// TestCrowd drives a thousand clients on several loops through publications, cuts, slow reads, panics, expiry and orders, and checks
+// for every subscription, over its whole life and all its connections, what it was promised:
 //
-//	fan ── pipe ──► lane (a loop, turned by hand) ──► session ──► engine, watched by streams
+//	fan ── pipe ──► lane (a loop, turned by hand) ──► session ──► engine, watched by a witness for the streams
 //	sub ◄── pipe ◄─────────────────────────────────── session ◄── hub
 //
-// A fan behaves as a client SDK does. A stream is the oracle's own idea of a channel: what was published, what its history holds,
-// its epoch. A sub is one subscription of one fan as the oracle follows it: no gap, no duplicate, nothing out of order, nothing of
-// another channel or client, and "recovered" exactly when nothing was missed. In the end, when everybody is online and all is
-// delivered, every sub stands at the top of its stream.
+// A fan behaves as a client SDK does. A stream is the oracle's own idea of a channel: what was published, who joined and left, what
+// its history holds, its epoch. A sub is one subscription of one fan as the oracle follows it: no gap, no duplicate, nothing out of
+// order, nothing of another channel or client, nothing that its filter does not take, every payload whole however it was written,
+// and "recovered" exactly when nothing was missed. Presence is at every moment who is subscribed. In the end, when everybody is
+// online and all is delivered, every sub stands at the top of its stream, and when everybody has gone nothing is left.
 //
 // A seed decides everything: each run has a bubble with a clock that stands still, so that even the time that a turn of a loop
 // may take does not depend on the machine.
@@ -39,13 +45,17 @@ func TestCrowd(t *testing.T) {
 		runCrowd(t, *crowdSeed, *crowdFans)
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run lives shortly, and there are many
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // a run lives shortly, and there are many
 	runs, fans := *crowdRuns, *crowdFans
 	if raceEnabled || testing.Short() {
 		runs, fans = min(runs, 12), min(fans, 300)
 	}
+	var all crowdTrace
 	for range runs {
-		runCrowd(t, rand.Uint64(), fans)
+		all.add(runCrowd(t, rand.Uint64(), fans))
+	}
+	if runs >= 10 {
+		all.checkBusy(t)
 	}
 }
 
@@ -60,71 +70,54 @@ func TestCrowdRepeats(t *testing.T) {
 // crowdLanes is how many loops a run has.
 const crowdLanes = 5
 
-// crowdOptions: "brief" forgets publications after seconds and its epoch soon after, "long" hardly ever. Recovery ends at 30.
+// crowdOptions: "brief" and "give" forget publications after seconds and their epoch soon after, others hardly ever. Recovery ends
+// at 12 publications. Clients subscribe to "give" and "gift" by their tokens or by order.
 const crowdOptions = `{"client":{"user_id_http_header":"X-User","ping_interval":"25s","pong_timeout":"8s","stale_close_delay":"20s",
-	"expired_close_delay":"3s","expired_sub_close_delay":"3s","recovery_max_publication_limit":30,"token":{"hmac_secret_key":"secret"}},
+	"expired_close_delay":"3s","expired_sub_close_delay":"3s","recovery_max_publication_limit":12,"token":{"hmac_secret_key":"secret"}},
 	"channel":{"history_meta_ttl":"600s","namespaces":[
 	{"name":"plain","allow_subscribe_for_client":true,"allow_publish_for_client":true},
-	{"name":"long","history_size":100,"history_ttl":"300s","force_recovery":true,"allow_subscribe_for_client":true,"allow_publish_for_subscriber":true},
+	{"name":"long","history_size":100,"history_ttl":"300s","force_recovery":true,"allow_subscribe_for_client":true,"allow_publish_for_subscriber":true,
+		"allow_history_for_subscriber":true},
 	{"name":"brief","history_size":5,"history_ttl":"3s","history_meta_ttl":"9s","force_recovery":true,"allow_subscribe_for_client":true,"allow_publish_for_client":true},
 	{"name":"placed","history_size":5,"history_ttl":"60s","force_positioning":true,"allow_subscribe_for_client":true},
-	{"name":"own","history_size":10,"history_ttl":"60s","force_recovery":true,"allow_user_limited_channels":true,"allow_publish_for_subscriber":true}]}}`
+	{"name":"own","history_size":10,"history_ttl":"60s","force_recovery":true,"allow_user_limited_channels":true,"allow_publish_for_subscriber":true},
+	{"name":"delta","history_size":20,"history_ttl":"60s","force_recovery":true,"delta_publish":true,"allowed_delta_types":["fossil"],"allow_tags_filter":true,
+		"allow_subscribe_for_client":true,"allow_publish_for_client":true},
+	{"name":"loose","history_size":20,"history_ttl":"60s","allow_recovery":true,"delta_publish":true,"allowed_delta_types":["fossil"],
+		"allow_subscribe_for_client":true,"allow_publish_for_subscriber":true},
+	{"name":"tags","history_size":40,"history_ttl":"60s","allow_recovery":true,"allow_tags_filter":true,"allow_subscribe_for_client":true,"allow_publish_for_client":true},
+	{"name":"cache","history_size":6,"history_ttl":"40s","force_recovery":true,"force_recovery_mode":"cache","delta_publish":true,"allowed_delta_types":["fossil"],
+		"allow_tags_filter":true,"allow_subscribe_for_client":true},
+	{"name":"room","history_size":10,"history_ttl":"60s","force_recovery":true,"presence":true,"join_leave":true,"force_push_join_leave":true,
+		"allow_subscribe_for_client":true,"allow_publish_for_subscriber":true,"allow_presence_for_subscriber":true,"allow_history_for_subscriber":true},
+	{"name":"hall","presence":true,"join_leave":true,"allow_subscribe_for_client":true,"allow_publish_for_client":true,"allow_presence_for_subscriber":true},
+	{"name":"gift","history_size":5,"history_ttl":"60s","force_recovery":true,"force_recovery_mode":"cache","auto_cache_recover":true,
+		"presence":true,"join_leave":true,"force_push_join_leave":true},
+	{"name":"give","history_size":10,"history_ttl":"4s","history_meta_ttl":"9s","force_recovery":true,"delta_publish":true,"allowed_delta_types":["fossil"],
+		"presence":true,"join_leave":true,"allow_subscribe_for_client":true}]}}`
 
 // crowd is one run.
 type crowd struct {
 	*stage
 	rnd     *rand.Rand
 	lanes   []*lane
-	streams []*stream // all of them; personal ones at the end
+	streams []*stream // all of them: huge ones, rooms, those that the server subscribes to, personal ones
+	huge    []*stream
+	rooms   []*stream
+	gifts   []*stream
 	byName  map[string]*stream
 	fans    []*fan
-	inbox   []*pipe   // whose clients have something to read
-	cuts    []*pipe   // that the server has not noticed
-	posts   []post    // publications by number; what they carry is their number
-	happens int       // publications that have taken place
-	orders  []summons // by number; their reason carries it
+	clients map[string]*pipe // all that there ever were, by client id
+	inbox   []*pipe          // whose clients have something to read
+	cuts    []*pipe          // that the server has not noticed
+	posts   []post           // by number, which is what they carry
+	happens int              // posts that have taken place
+	orders  []summons        // by number, which is what they carry
 	decoded map[*codec.Frame]*content
 	seed    maphash.Seed // of sums of frames
+	mac     hash.Hash    // of tokens
 	calm    bool         // nothing goes wrong any more: the end of the run
 	trace   crowdTrace
-}
-
-// post is one publication.
-type post struct {
-	stream *stream // nil while it has not taken place
-	index  int     // in its log
-	when   int     // of all publications of the run
-	offset uint64
-	epoch  string
-	by     *pipe // the client that published it, or nil
-}
-
-// summons is an order of the server API, given before publication number when of all.
-type summons struct {
-	Target
-	when    int
-	channel string // of unsubscribe, if only one
-	code    uint32
-}
-
-func (o *summons) ends() bool { return o.code >= 3000 }
-
-// isFor reports that a client must obey.
-func (o *summons) isFor(f *fan) bool {
-	return f.pipe != nil && f.online && f.user == o.User && (o.Client == "" || o.Client == f.pipe.client)
-}
-
-// crowdTrace is what two runs of a seed have in common.
-type crowdTrace struct {
-	Connects, Recovered, Lost, Delivered, Ends int
-	Hash                                       uint64
-}
-
-// note folds numbers into the trace.
-func (x *crowdTrace) note(numbers ...int) {
-	for _, n := range numbers {
-		x.Hash = (x.Hash ^ uint64(n)) * 1099511628211
-	}
 }
 
 func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
@@ -135,7 +128,7 @@ func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
 			}
 		}()
 		c := newCrowd(t, seed, fans)
-		for range 900 + c.rnd.IntN(600) {
+		for range 750 + c.rnd.IntN(400) {
 			c.step()
 		}
 		c.finish()
@@ -147,25 +140,34 @@ func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
 func newCrowd(t *testing.T, seed uint64, fans int) *crowd {
 	st := newStage(t)
 	st.loops = crowdLanes
-	c := &crowd{stage: st, rnd: rand.New(rand.NewPCG(seed, 2)), byName: map[string]*stream{}, decoded: map[*codec.Frame]*content{}, seed: maphash.MakeSeed()}
+	c := &crowd{
+		stage: st, rnd: rand.New(rand.NewPCG(seed, 2)), byName: map[string]*stream{}, clients: map[string]*pipe{},
+		decoded: map[*codec.Frame]*content{}, seed: maphash.MakeSeed(), mac: hmac.New(sha256.New, []byte("secret")),
+	}
+	c.log = slog.New(alarm{slog.DiscardHandler, c})
 	c.start(crowdOptions)
 	c.node.Broker = &witness{Broker: c.engine, crowd: c}
 	for _, l := range c.node.Loops {
 		c.lanes = append(c.lanes, newLane(c, l))
 	}
-	for _, name := range []string{"plain:all", "long:all", "brief:all"} {
-		c.addStream(name)
-	}
-	for i := range 15 {
-		for _, ns := range []string{"plain:", "long:", "brief:", "$long:", "placed:"} {
-			c.addStream(ns + strconv.Itoa(i))
-		}
-	}
-	rooms := c.streams[3:]
+	c.huge = c.addStreams(1, "plain:", "long:", "brief:", "tags:", "delta:")
+	c.rooms = append(c.addStreams(7, "plain:room", "long:room", "brief:room", "$long:", "placed:", "tags:room", "delta:room", "loose:", "cache:"),
+		c.addStreams(2, "room:", "hall:")...)
+	c.gifts = c.addStreams(3, "give:", "gift:")
 	for i := range fans {
-		c.addFan(i, rooms)
+		c.addFan(i)
 	}
 	return c
+}
+
+// addStreams adds n streams of each kind.
+func (c *crowd) addStreams(n int, kinds ...string) (added []*stream) {
+	for i := range n {
+		for _, kind := range kinds {
+			added = append(added, c.addStream(kind+strconv.Itoa(i)))
+		}
+	}
+	return added
 }
 
 func (c *crowd) addStream(name string) *stream {
@@ -177,21 +179,28 @@ func (c *crowd) addStream(name string) *stream {
 	return s
 }
 
-// addFan makes a client that wants a huge channel or two, some rooms and its own. A few users have several clients.
-func (c *crowd) addFan(i int, rooms []*stream) {
+// addFan makes a client that wants some huge channels, some rooms and its own, and may have channels in its token. A few users have
+// several clients.
+func (c *crowd) addFan(i int) {
 	user := "user-" + strconv.Itoa(i-c.rnd.IntN(3))
 	f := &fan{crowd: c, index: i, user: user, form: codec.Form(c.rnd.IntN(codec.NumForms)), tokens: c.one(5), forgetful: c.one(4), slow: c.one(20)}
 	f.back = c.now + loop.Time(c.rnd.IntN(20))
-	for _, s := range c.streams[:3] {
-		if !c.one(4) {
+	for _, s := range c.huge {
+		if c.one(2) {
 			f.want(s)
 		}
 	}
 	for range 1 + c.rnd.IntN(3) {
-		f.want(rooms[c.rnd.IntN(len(rooms))])
+		f.want(c.rooms[c.rnd.IntN(len(c.rooms))])
 	}
 	if !c.one(3) {
 		f.want(c.addStream("own:#" + user))
+	}
+	if c.one(12) {
+		f.tokens, f.info = true, `{"fan":`+strconv.Itoa(i)+`}`
+		for range 1 + c.rnd.IntN(3) {
+			f.admit(c.gifts[c.rnd.IntN(len(c.gifts))]).named = true
+		}
 	}
 	c.fans = append(c.fans, f)
 }
@@ -207,28 +216,40 @@ func (c *crowd) fault(format string, args ...any) {
 
 func (c *crowd) step() {
 	switch n := c.rnd.IntN(1000); {
-	case n < 450:
+	case n < 440:
 		c.lanes[c.rnd.IntN(len(c.lanes))].turn()
 		if !c.one(5) {
 			c.readAll()
 		}
-	case n < 600:
+	case n < 580:
 		c.publish(c.anyStream())
-	case n < 850:
+	case n < 820:
 		c.fans[c.rnd.IntN(len(c.fans))].act()
-	case n < 950:
+	case n < 920:
 		c.pass(1 + c.rnd.IntN(6))
-	case n < 970:
+	case n < 940:
 		c.lanes[c.rnd.IntN(len(c.lanes))].lags = c.one(3)
-	case n < 985:
+	case n < 960:
 		c.order()
-	case n < 990:
+	case n < 965:
 		s := c.anyStream()
 		_ = c.node.Broker.RemoveHistory(c.t.Context(), s.name) // fails never
-	case n < 992:
+	case n < 967:
 		c.pass(100)
-	case n < 993:
+	case n < 968:
 		c.storm()
+	case n < 980:
+		c.checkPositions(2)
+	case n < 984:
+		c.pool.run()
+	case n < 988:
+		s := c.anyStream()
+		if c.one(2) {
+			s = c.gifts[c.rnd.IntN(len(c.gifts))]
+		}
+		s.checkPlace(s.members())
+	case n < 991:
+		c.panic()
 	default:
 		c.noticeCuts(2)
 	}
@@ -245,67 +266,58 @@ func (c *crowd) pass(ticks int) {
 
 // anyStream is a room more often than a huge channel: each publication there goes to most fans.
 func (c *crowd) anyStream() *stream {
-	if c.one(10) {
-		return c.streams[c.rnd.IntN(3)]
+	list := c.streams[len(c.huge):]
+	switch n := c.rnd.IntN(10); {
+	case n < 1:
+		list = c.huge
+	case n < 5:
+		list = c.rooms
+	case n < 6:
+		list = c.gifts
 	}
-	return c.streams[3+c.rnd.IntN(len(c.streams)-3)]
+	return list[c.rnd.IntN(len(list))]
 }
 
-// publish is the server API's way; now and then past history, or several in a row.
+// publish is the server API's way; now and then past history or without a delta, or several in a row.
 func (c *crowd) publish(s *stream) {
 	o := s.publishOptions()
-	if !c.calm && c.one(20) {
+	if !c.calm && c.one(12) {
 		o.HistorySize = 0
 	}
+	o.Delta = o.Delta && !c.one(8)
 	for range 1 + c.rnd.IntN(1+c.rnd.IntN(4)) {
-		p := &codec.Publication{Data: c.newPost(nil)}
+		x := c.newPost(s, nil)
+		p := &codec.Publication{Data: []byte(x.data), Tags: tagSets[x.tags]}
 		if _, err := c.node.Broker.Publish(c.t.Context(), s.name, p, o); err != nil {
 			c.fault("%s: %v", s.name, err)
 		}
 	}
 }
 
-// newPost is the payload of the next publication.
-func (c *crowd) newPost(by *pipe) []byte {
-	c.posts = append(c.posts, post{by: by})
-	return strconv.AppendInt(nil, int64(len(c.posts)-1), 10)
-}
-
-// order is what the server API does to a user.
-func (c *crowd) order() {
-	f := c.fans[c.rnd.IntN(len(c.fans))]
-	to := Target{User: f.user}
-	if f.pipe != nil && c.one(2) {
-		to.Client = f.pipe.client
+// checkPositions is a part of the periodic check, one in n of the channels. The server goes through them in an order that differs
+// from process to process, which would make two runs of a seed differ.
+func (c *crowd) checkPositions(n int) {
+	var names []string
+	for stripe := range hub.StripesCount {
+		names = c.node.Table.Positioned(names, stripe)
 	}
-	reason := strconv.Itoa(len(c.orders))
-	o := summons{Target: to, when: c.happens}
-	var what any
-	if c.one(4) {
-		o.code = []uint32{3011, 3503, 4000, 4501}[c.rnd.IntN(4)]
-		what = Disconnect{Target: to, Disconnect: codec.Disconnect{Code: o.code, Reason: reason}}
-	} else {
-		o.code = uint32(2000 + 500*c.rnd.IntN(2))
-		if !c.one(3) {
-			o.channel = f.subs[c.rnd.IntN(len(f.subs))].stream.name
-		}
-		what = Unsubscribe{Target: to, Channel: o.channel, Unsubscribe: codec.Unsubscribe{Code: o.code, Reason: reason}}
+	positioned := make(map[string]bool, len(names))
+	for _, name := range names {
+		positioned[name] = true
 	}
-	c.orders = append(c.orders, o)
-	for _, other := range c.fans {
-		if o.isFor(other) {
-			other.summon(&o)
+	for _, s := range c.streams {
+		if positioned[s.name] && c.one(n) {
+			c.node.checkPosition(c.t.Context(), s.name)
+			s.checked(s.epoch)
 		}
 	}
-	c.orderUser(f.user, what)
 }
 
-// orderOf is the order that a reason names, or nil.
-func (c *crowd) orderOf(reason string) *summons {
-	if n, err := strconv.Atoi(reason); err == nil && n < len(c.orders) {
-		return &c.orders[n]
+// panic makes the next frame for somebody a panic.
+func (c *crowd) panic() {
+	if p := c.fans[c.rnd.IntN(len(c.fans))].pipe; p != nil {
+		p.panics = true
 	}
-	return nil
 }
 
 // storm cuts a fifth of all pipes at once.
@@ -345,7 +357,8 @@ func (c *crowd) readAll() {
 	}
 }
 
-// finish is the end of a run: nothing goes wrong any more, everybody comes back and hears everything, and all leave.
+// finish is the end of a run: nothing goes wrong any more, everybody comes back and hears everything, streams that nobody uses are
+// forgotten, which has to be noticed, and all leave.
 func (c *crowd) finish() {
 	c.calm = true
 	for _, l := range c.lanes {
@@ -357,43 +370,58 @@ func (c *crowd) finish() {
 	}
 	c.rest()
 	c.lastWords()
+	for range 12 {
+		c.quiet(10)
+	}
+	c.checkPositions(1)
 	c.rest()
 	for _, f := range c.fans {
 		f.checkEnd()
 	}
+	c.checkPlaces()
 	for _, f := range c.fans {
 		f.cut()
 	}
 	c.noticeCuts(1)
+	c.pool.run()
 	for _, l := range c.lanes {
 		l.turn()
 		if n := l.loop.Residents(); n != 0 {
 			c.fault("%d residents are left on a loop", n)
 		}
 	}
+	c.checkPlaces()
 	c.checkEmpty()
 }
 
-// lastWords publishes in every stream: who stands in an epoch that is over learns it from a publication.
+// lastWords publishes in every other stream, more or less.
 func (c *crowd) lastWords() {
 	for _, s := range c.streams {
-		c.publish(s)
+		if c.one(2) {
+			c.publish(s)
+		}
 	}
 }
 
-// rest turns the lanes until nothing has moved for a while and every fan has what it wants. It keeps epochs alive meanwhile.
+// quiet lets ticks go by in which nobody but the server does anything.
+func (c *crowd) quiet(ticks int) {
+	c.pass(ticks)
+	c.pool.run()
+	for _, l := range c.lanes {
+		l.turn()
+	}
+	c.readAll()
+}
+
+// rest lets time go by until nothing has moved for a while and every fan has what it wants. It keeps epochs alive meanwhile.
 func (c *crowd) rest() {
 	still := 0
 	for round := range 1000 {
 		if round%40 == 39 {
-			c.lastWords()
+			c.checkPositions(1)
 		}
 		before := c.trace
-		c.pass(1)
-		for _, l := range c.lanes {
-			l.turn()
-		}
-		c.readAll()
+		c.quiet(2)
 		if still++; c.trace != before || !c.settled() {
 			still = 0
 		}

@@ -48,6 +48,7 @@ type stage struct {
 	rules  *channel.Rules
 	pool   byHand
 	check  positionCheck
+	log    *slog.Logger
 }
 
 // byHand is a pool whose work is done when the test says so.
@@ -67,7 +68,10 @@ func (p *byHand) run() {
 }
 
 func newStage(t testing.TB) *stage {
-	return &stage{t: t, now: 1, wall: time.Unix(1_700_000_000, 0), actors: map[string]*actor{}, known: map[string]string{}}
+	return &stage{
+		t: t, now: 1, wall: time.Unix(1_700_000_000, 0), actors: map[string]*actor{}, known: map[string]string{},
+		log: slog.New(slog.DiscardHandler),
+	}
 }
 
 // start makes the node, with options on top of the defaults.
@@ -81,10 +85,9 @@ func (st *stage) start(options string) {
 		st.t.Fatal(err)
 	}
 	cfg := loaded.Config
-	log := slog.New(slog.DiscardHandler)
 	var loops []*loop.Loop
 	for id := range max(st.loops, 1) {
-		loops = append(loops, loop.New(id, loop.Config{Ring: func() {}, Log: log}))
+		loops = append(loops, loop.New(id, loop.Config{Ring: func() {}, Log: st.log}))
 		loops[id].SetNow(st.now)
 	}
 	table := hub.NewTable(loops)
@@ -96,7 +99,7 @@ func (st *stage) start(options string) {
 	if err != nil {
 		st.t.Fatal(err)
 	}
-	rules, err := policy.New(cfg, st.rules, connection, subscription, log)
+	rules, err := policy.New(cfg, st.rules, connection, subscription, st.log)
 	if err != nil {
 		st.t.Fatal(err)
 	}
@@ -113,7 +116,7 @@ func (st *stage) start(options string) {
 		Pool:     &st.pool,
 		Fetches:  &st.pool,
 		Metrics:  metrics.New(metrics.Config{Loops: len(loops)}),
-		Log:      log,
+		Log:      st.log,
 		Now:      func() time.Time { return st.wall },
 	}
 	st.node.Start(rules)
