@@ -42,11 +42,19 @@ func (s *Session) client() policy.Client {
 // With a local engine all of it is one turn of the loop: the subscription listens first and reads history then, so that nothing
 // falls between the two.
 func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, result *codec.SubscribeResult) (*hub.Subscription, error) {
+	filterBytes, err := s.filterRoom(permit)
+	if err != nil {
+		return nil, err
+	}
 	sub := s.listen(name, hub.Options{
 		JoinLeave: permit.PushJoinLeave, Positioned: permit.Positioned, Delta: permit.Delta, Filter: permit.Filter,
 		Wildcard: permit.Wildcard,
 	})
 	sub.Own = own
+	if filterBytes > 0 {
+		s.more().set(sub).filterBytes = filterBytes
+		s.extra.filterBytes += filterBytes
+	}
 	if len(permit.Info) > 0 {
 		s.more().set(sub).info = permit.Info
 	}
@@ -68,6 +76,21 @@ func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, r
 	}
 	result.Data, result.Delta = permit.Data, permit.Delta
 	return sub, nil
+}
+
+// FiltersBytesMax is how much memory the tags filters of one session may take. One filter may take some 33 KB.
+const FiltersBytesMax = 256 << 10
+
+// filterRoom is what the filter of a subscription takes, or error 106 if there is no room for it.
+func (s *Session) filterRoom(permit *policy.Subscription) (int, error) {
+	if permit.Filter == nil {
+		return 0, nil
+	}
+	n := permit.Filter.Bytes()
+	if s.extra != nil && s.extra.filterBytes+n > FiltersBytesMax {
+		return 0, codec.ErrorLimitExceeded
+	}
+	return n, nil
 }
 
 // unsubscribe removes a channel. It never fails, also for channels that the session is not subscribed to.

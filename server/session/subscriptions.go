@@ -17,6 +17,7 @@ type extra struct {
 	held  *held                        // while work is under way off the loop
 
 	tokenChannels []string  // server-side subscriptions that the token named
+	filterBytes   int       // that the tags filters of all subscriptions take
 	rested        time.Time // when the bucket of its command rate is full again
 	place         uint64    // among the user's sessions, where only the newest may stay
 }
@@ -26,6 +27,8 @@ type terms struct {
 	sub  *hub.Subscription
 	end  loop.Time // of its life, grace included; 0 is never
 	info []byte    // channel info, attached to what the client publishes there
+
+	filterBytes int // that its tags filter takes
 }
 
 func (s *Session) more() *extra {
@@ -151,6 +154,7 @@ func (e *extra) set(sub *hub.Subscription) *terms {
 // forget drops the terms of sub.
 func (e *extra) forget(sub *hub.Subscription) {
 	if t := e.of(sub); t != nil {
+		e.filterBytes -= t.filterBytes
 		last := &e.terms[len(e.terms)-1]
 		*t, *last = *last, terms{}
 		e.terms = e.terms[:len(e.terms)-1]
