@@ -50,22 +50,32 @@ func churnScenario() *scenario {
 func (o *Churn) flags(f *pflag.FlagSet) {
 	o.Fanout.channelFlags(f)
 	f.Float64Var(&o.Fanout.PerSecond, "rate", o.Fanout.PerSecond, "publications per second")
-	f.IntVar(&o.Churners, "churners", o.Churners, "number of subscribers that come and go, in a worker of their own")
-	f.Float64Var(&o.ChurnRate, "churn-rate", o.ChurnRate, "how many of them go and come back per second")
+	churnFlags(f, &o.Churners, &o.ChurnRate)
 	f.StringVar((*string)(&o.Fanout.Pipeline), "pipeline", string(o.Fanout.Pipeline), "what a client sends without waiting for answers: none, commands, all")
 	f.DurationVar(&o.Phase, "phase", o.Phase, "length of each phase")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of a phase without and a phase with churn")
 	f.Float64Var(&o.RatioMax, "max-p99-ratio", 0, "fail above this median ratio of the p99 of those that stay; 0: no gate")
 }
 
+// churnFlags are those of scenarios with clients that come and go.
+func churnFlags(f *pflag.FlagSet, churners *int, rate *float64) {
+	f.IntVar(churners, "churners", *churners, "number of subscribers that come and go, in a worker of their own")
+	f.Float64Var(rate, "churn-rate", *rate, "how many of them go and come back per second")
+}
+
+// checkChurn refuses flags of churnFlags that are out of range.
+func checkChurn(churners int, rate float64) error {
+	if rate <= 0 {
+		return errors.New("--churn-rate must be above 0")
+	}
+	return checkClients("churners", churners)
+}
+
 func (o *Churn) check() error {
-	if err := checkClients("churners", o.Churners); err != nil {
+	if err := checkChurn(o.Churners, o.ChurnRate); err != nil {
 		return err
 	}
-	switch {
-	case o.ChurnRate <= 0:
-		return errors.New("--churn-rate must be above 0")
-	case o.Phase <= 0 || o.Rounds < 1:
+	if o.Phase <= 0 || o.Rounds < 1 {
 		return errors.New("--phase and --rounds must be above 0")
 	}
 	return o.Fanout.check()

@@ -53,19 +53,16 @@ func (o *Soak) flags(f *pflag.FlagSet) {
 	o.Mixed.Fanout.channelFlags(f)
 	f.Float64Var(&o.Mixed.Fanout.PerSecond, "rate", o.Mixed.Fanout.PerSecond, "publications per second")
 	o.Mixed.requestFlags(f)
-	f.IntVar(&o.Churners, "churners", o.Churners, "number of subscribers that come and go, in a worker of their own")
-	f.Float64Var(&o.ChurnRate, "churn-rate", o.ChurnRate, "how many of them go and come back per second")
+	churnFlags(f, &o.Churners, &o.ChurnRate)
 	f.DurationVar(&o.Duration, "duration", o.Duration, "how long")
 	f.Float64Var(&o.SlopeMax, "max-slope", 0, "fail if resident memory grows by more bytes per hour in the second half; 0: no gate")
 }
 
 func (o *Soak) check() error {
-	if err := checkClients("churners", o.Churners); err != nil {
+	if err := checkChurn(o.Churners, o.ChurnRate); err != nil {
 		return err
 	}
 	switch {
-	case o.ChurnRate <= 0:
-		return errors.New("--churn-rate must be above 0")
 	case o.Duration <= 0:
 		return errors.New("--duration must be above 0")
 	case o.SlopeMax > 0 && !o.Mixed.Fanout.Target.watched():

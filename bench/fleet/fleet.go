@@ -107,25 +107,32 @@ func (f *Fleet) CPU() (sum time.Duration) {
 func (f *Fleet) Open(ctx context.Context, g swarm.Group) (swarm.Opened, error) {
 	shares := split(f.workers, g.Count)
 	f.groups[g.Name] = shares
-	var mu sync.Mutex
-	var sum swarm.Opened
 	first := g.First
 	firsts := map[*pipe.Child]int{}
 	for _, s := range shares {
 		firsts[s.worker] = first
 		first += s.count
 	}
-	err := each(shares, func(s share) error {
+	return opened(ctx, shares, opOpen, func(s share) any {
 		part := g
 		part.First, part.Count = firsts[s.worker], s.count
 		part.ConnectRate = g.ConnectRate * float64(s.count) / float64(g.Count)
-		var opened swarm.Opened
-		if err := s.worker.Call(ctx, opOpen, part, &opened); err != nil {
+		return part
+	})
+}
+
+// opened asks the workers for conns, with a body for each of them, and adds up what they say.
+func opened(ctx context.Context, shares []share, op string, body func(share) any) (swarm.Opened, error) {
+	var mu sync.Mutex
+	var sum swarm.Opened
+	err := each(shares, func(s share) error {
+		var part swarm.Opened
+		if err := s.worker.Call(ctx, op, body(s), &part); err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		sum.Merge(opened)
+		sum.Merge(part)
 		return nil
 	})
 	if err == nil {
@@ -256,22 +263,7 @@ func (f *Fleet) Leave(ctx context.Context, group string) error {
 
 // Back connects the clients of a group anew and returns as Open does.
 func (f *Fleet) Back(ctx context.Context, group string) (swarm.Opened, error) {
-	var mu sync.Mutex
-	var sum swarm.Opened
-	err := each(f.groups[group], func(s share) error {
-		var opened swarm.Opened
-		if err := s.worker.Call(ctx, opBack, nameBody{Name: group}, &opened); err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		sum.Merge(opened)
-		return nil
-	})
-	if err == nil {
-		err = sum.Err()
-	}
-	return sum, err
+	return opened(ctx, f.groups[group], opBack, func(share) any { return nameBody{Name: group} })
 }
 
 // Shut closes the conns of a group.
