@@ -28,6 +28,8 @@ const (
 	ErrEpoch = Error("engine: the epoch of the position is not the channel's")
 	// ErrNotAvailable: the engine cannot do this at all (history on a broker without one).
 	ErrNotAvailable = Error("engine: not available")
+	// ErrUnreachable: the servers that keep channels do not answer. What was asked may have happened or not.
+	ErrUnreachable = Error("engine: the server that keeps channels cannot be reached")
 )
 
 // PublishOptions say how a publication is kept and when it is suppressed.
@@ -103,13 +105,36 @@ type Broker interface {
 	PublishLeave(ctx context.Context, channel string, info *codec.ClientInfo) error
 	// RemoveHistory drops the publications of a channel and keeps its position.
 	RemoveHistory(ctx context.Context, channel string) error
-	// Subscribe starts delivery of a channel to this node; Unsubscribe ends it. Local engines do nothing.
-	Subscribe(channel string) error
-	Unsubscribe(channel string) error
+	// Subscribe starts delivery of a channel to this node, and Unsubscribe ends it. Both return at once. Whether it worked is told
+	// by Reporter.Subscribed, once for each Subscribe, on another goroutine. From then on the broker keeps the subscription over
+	// any loss of its connections. The caller subscribes to no channel that is subscribed or under way, and unsubscribes only from
+	// those that are; after Unsubscribe it may subscribe again at once. A local broker delivers everything and does nothing here:
+	// it tells nothing either.
+	Subscribe(channel string)
+	Unsubscribe(channel string)
 	// Local reports that no method ever blocks, so that loops may call them.
 	Local() bool
-	// Run works until ctx ends, then returns nil: expiry, connections. It gives the receiver what arrives.
+	// Abilities says what the broker can do. It never changes.
+	Abilities() Ability
+	// Run works until ctx ends, then returns nil: expiry, connections. It gives the receiver what arrives. A server that cannot be
+	// reached is no reason to return: Run goes on trying, and calls answer ErrUnreachable meanwhile.
 	Run(ctx context.Context) error
+}
+
+// Reporter is the node, as a remote broker sees it beside its Receiver. Its methods return at once and may be called on any
+// goroutine.
+type Reporter interface {
+	// Subscribed tells the outcome of Broker.Subscribe. After an error the broker has forgotten the channel.
+	Subscribed(channel string, err error)
+	// Resumed tells that the subscriptions to these channels were made anew after a loss: what was published meanwhile did not
+	// come. The node compares positions then. The slice is the receiver's.
+	Resumed(channels []string)
+}
+
+// Node is all that an engine sees of the node it works for.
+type Node interface {
+	Receiver
+	Reporter
 }
 
 // Wake names the loops that have to be woken for what a Receiver took. Only the receiver can read it.

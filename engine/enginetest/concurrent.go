@@ -12,11 +12,11 @@ import (
 
 var concurrentTests = []testCase{
 	{"concurrent/plain order", 0, testPlainOrder},
-	{"concurrent/order", History, testOrder},
-	{"concurrent/join", History, testJoin},
-	{"concurrent/idempotency", History | Idempotency, testConcurrentKeys},
-	{"concurrent/versions", History | Versions, testConcurrentVersions},
-	{"concurrent/first use", History, testConcurrentFirstUse},
+	{"concurrent/order", engine.History, testOrder},
+	{"concurrent/join", engine.History, testJoin},
+	{"concurrent/idempotency", engine.History | engine.Idempotency, testConcurrentKeys},
+	{"concurrent/versions", engine.History | engine.Versions, testConcurrentVersions},
+	{"concurrent/first use", engine.History, testConcurrentFirstUse},
 }
 
 // Sizes of the concurrent tests: enough to meet, little enough for the race detector.

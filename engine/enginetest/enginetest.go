@@ -1,13 +1,14 @@
 // Package enginetest is the suite that every engine passes. An engine is done when this says so.
 //
 //	func TestEngine(t *testing.T) {
-//		enginetest.Run(t, func(t *testing.T, r engine.Receiver) enginetest.Subject {
-//			e := memengine.New(memengine.Config{}, r)
+//		enginetest.Run(t, func(t *testing.T, n engine.Node) enginetest.Subject {
+//			e := memengine.New(memengine.Config{}, n)
 //			return enginetest.Subject{Broker: e, Presence: e}
 //		})
 //	}
 //
-// The receiver is a Recorder: it notes what an engine delivers, in order. Each test has an engine and channels of its own, so
+// The node is a Recorder: it notes what an engine delivers, in order. What a broker cannot do it says in Abilities, and the tests of
+// that are skipped; those of what it must refuse then run instead. Each test has an engine and channels of its own, so
 // that engines over one shared store can run it too. That nothing was delivered is told from what comes next on that channel,
 // never by waiting.
 package enginetest
@@ -24,26 +25,13 @@ import (
 	"stentor/engine"
 )
 
-// Ability is a set of what an engine may be unable to do.
-type Ability uint
-
-// Abilities.
-const (
-	History     Ability = 1 << iota // keeping publications, offsets and epochs
-	Reverse                         // reading newest first
-	Idempotency                     // remembering the results of publishes
-	Versions                        // suppressing what is not newer
-	Delta                           // giving the previous publication along
-	Admission                       // asking the receiver before an offset is given
-	Presence                        // knowing who is in a channel
-)
-
 // Subject is an engine to be tested.
 type Subject struct {
 	Broker   engine.Broker
-	Presence engine.Presence // nil if it cannot do that
-	// Cannot names what the engine does not do; the tests of that are skipped.
-	Cannot Ability
+	Presence engine.Presence // nil without one
+	Bus      engine.Bus      // nil without one
+	// Peer makes another engine over the same store, for another node. Nil if nothing is shared.
+	Peer func(t *testing.T, n engine.Node) Subject
 	// Advance makes the engine believe that d has passed. Without it, expiry is tested in real time, and less exactly.
 	Advance func(d time.Duration)
 }
@@ -52,15 +40,15 @@ type Subject struct {
 const Patience = 20 * time.Second
 
 // Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
-func Run(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) {
+func Run(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
 	for _, group := range [][]testCase{
-		publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests,
+		publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests,
 	} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) {
 				f := newFixture(t, open)
-				if missing := tc.needs & f.Cannot; missing != 0 {
-					t.Skipf("the engine cannot do this (%b)", missing)
+				if !f.can().Has(tc.needs) {
+					t.Skip("the engine says that it cannot do this")
 				}
 				tc.run(f)
 			})
@@ -68,9 +56,20 @@ func Run(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) {
 	}
 }
 
+// presence is the ability to know who is in a channel, which no broker has.
+const presence engine.Ability = 1 << 63
+
+func (f *fixture) can() engine.Ability {
+	can := f.Broker.Abilities()
+	if f.Presence != nil {
+		can |= presence
+	}
+	return can
+}
+
 type testCase struct {
 	name  string
-	needs Ability
+	needs engine.Ability
 	run   func(f *fixture)
 }
 
@@ -81,12 +80,16 @@ type fixture struct {
 	rec *Recorder
 }
 
-func newFixture(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject) *fixture {
+func newFixture(t *testing.T, open func(t *testing.T, n engine.Node) Subject) *fixture {
 	rec := NewRecorder()
 	f := &fixture{T: t, Subject: open(t, rec), rec: rec}
-	if f.Presence == nil && f.Cannot&Presence == 0 {
-		t.Fatal("the subject has no Presence and does not say so in Cannot")
-	}
+	f.start()
+	return f
+}
+
+// start runs the engine for as long as the test.
+func (f *fixture) start() {
+	t := f.T
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Broker.Run(ctx) }()
@@ -95,7 +98,7 @@ func newFixture(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject
 		if f.Broker.Local() {
 			patience = 0 // its calls have returned, so it has done all it does
 		}
-		rec.WaitWoken(t, patience)
+		f.rec.WaitWoken(t, patience)
 		cancel()
 		select {
 		case err := <-done:
@@ -106,7 +109,18 @@ func newFixture(t *testing.T, open func(t *testing.T, r engine.Receiver) Subject
 			t.Error("Run goes on although its context ended")
 		}
 	})
-	return f
+}
+
+// peer is another node of the same cluster.
+func (f *fixture) peer() *fixture {
+	f.Helper()
+	if f.Peer == nil {
+		f.Skip("the engine shares nothing with other nodes")
+	}
+	rec := NewRecorder()
+	p := &fixture{T: f.T, Subject: f.Peer(f.T, rec), rec: rec}
+	p.start()
+	return p
 }
 
 // keep is how most tests publish.
@@ -122,10 +136,24 @@ var top = engine.HistoryFilter{}
 func (f *fixture) channel(name string) string {
 	f.Helper()
 	name = fmt.Sprintf("%s:%x", name, rand.Uint64())
-	if err := f.Broker.Subscribe(name); err != nil {
-		f.Fatalf("subscribe %s: %v", name, err)
-	}
+	f.subscribe(name)
 	return name
+}
+
+// subscribe has a channel delivered to this node.
+func (f *fixture) subscribe(names ...string) {
+	f.Helper()
+	if f.Broker.Local() {
+		return
+	}
+	for _, name := range names {
+		f.Broker.Subscribe(name)
+	}
+	for _, name := range names {
+		if err := f.rec.WaitSubscribed(f.T, name); err != nil {
+			f.Fatalf("subscribe %s: %v", name, err)
+		}
+	}
 }
 
 func pub(data string) *codec.Publication { return &codec.Publication{Data: []byte(data)} }

@@ -14,12 +14,12 @@ import (
 
 // TestRemote runs the suite on an engine that delivers later, from another goroutine, as one does that has a network in between.
 func TestRemote(t *testing.T) {
-	enginetest.Run(t, func(t *testing.T, r engine.Receiver) enginetest.Subject {
+	enginetest.Run(t, func(t *testing.T, n engine.Node) enginetest.Subject {
 		var clock atomic.Int64
-		wire := newWire(t, r)
+		wire := newWire(t, n)
 		e := memengine.New(memengine.Config{Clock: func() time.Duration { return time.Duration(clock.Load()) }}, wire)
 		return enginetest.Subject{
-			Broker:   remote{e},
+			Broker:   remote{e, n},
 			Presence: e,
 			Advance:  func(d time.Duration) { clock.Add(int64(d)) },
 		}
@@ -28,22 +28,38 @@ func TestRemote(t *testing.T) {
 
 // TestWithoutHistory runs the suite on an engine that only carries publications.
 func TestWithoutHistory(t *testing.T) {
-	enginetest.Run(t, func(t *testing.T, r engine.Receiver) enginetest.Subject {
-		e := memengine.New(memengine.Config{}, newWire(t, r))
+	enginetest.Run(t, func(t *testing.T, n engine.Node) enginetest.Subject {
+		e := memengine.New(memengine.Config{}, newWire(t, n))
 		return enginetest.Subject{
-			Broker: carrier{remote{e}},
-			Cannot: enginetest.History | enginetest.Idempotency | enginetest.Admission | enginetest.Presence,
+			Broker: carrier{remote{e, n}},
 		}
 	})
 }
 
 // remote says that it is not local.
-type remote struct{ *memengine.Engine }
+type remote struct {
+	*memengine.Engine
+	node engine.Reporter
+}
+
+func (r remote) Subscribe(channel string) { go r.node.Subscribed(channel, nil) }
 
 func (remote) Local() bool { return false }
 
-// carrier has no history.
+// carrier has no history and no joins.
 type carrier struct{ remote }
+
+func (carrier) Abilities() engine.Ability { return 0 }
+
+func (carrier) RemoveHistory(context.Context, string) error { return engine.ErrNotAvailable }
+
+func (carrier) PublishJoin(context.Context, string, *codec.ClientInfo) error {
+	return engine.ErrNotAvailable
+}
+
+func (carrier) PublishLeave(context.Context, string, *codec.ClientInfo) error {
+	return engine.ErrNotAvailable
+}
 
 func (c carrier) Publish(ctx context.Context, channel string, p *codec.Publication, _ engine.PublishOptions) (engine.PublishResult, error) {
 	return c.Engine.Publish(ctx, channel, p, engine.PublishOptions{})

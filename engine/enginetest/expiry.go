@@ -9,12 +9,12 @@ import (
 )
 
 var expiryTests = []testCase{
-	{"expiry/history", History, testHistoryTTL},
-	{"expiry/sliding", History, testSlidingTTL},
-	{"expiry/meta", History, testMetaTTL},
-	{"expiry/meta of reads", History, testMetaTTLOfReads},
-	{"expiry/never", History, testNever},
-	{"expiry/idempotency", History | Idempotency, testIdempotencyTTL},
+	{"expiry/history", engine.History, testHistoryTTL},
+	{"expiry/sliding", engine.History, testSlidingTTL},
+	{"expiry/meta", engine.History, testMetaTTL},
+	{"expiry/meta of reads", engine.History, testMetaTTLOfReads},
+	{"expiry/never", engine.History, testNever},
+	{"expiry/idempotency", engine.History | engine.Idempotency, testIdempotencyTTL},
 }
 
 // short is a time to live that a test can wait for; granule is how late an engine may be.

@@ -12,14 +12,14 @@ import (
 )
 
 var historyTests = []testCase{
-	{"history/read", History, testReads},
-	{"history/reverse", History | Reverse, testReverseReads},
-	{"history/unused channel", History, testUnused},
-	{"history/epoch", History, testEpochMismatch},
-	{"history/size", History, testSizeChanges},
-	{"history/remove", History, testRemove},
-	{"history/delta", History | Delta, testDelta},
-	{"history/stays as it was", History, testImmutable},
+	{"history/read", engine.History, testReads},
+	{"history/reverse", engine.History | engine.Reverse, testReverseReads},
+	{"history/unused channel", engine.History, testUnused},
+	{"history/epoch", engine.History, testEpochMismatch},
+	{"history/size", engine.History, testSizeChanges},
+	{"history/remove", engine.History, testRemove},
+	{"history/delta", engine.History | engine.Delta, testDelta},
+	{"history/stays as it was", engine.History, testImmutable},
 }
 
 // since is a position in whatever epoch the channel has.

@@ -12,10 +12,10 @@ import (
 )
 
 var joinTests = []testCase{
-	{"join/delivered", 0, testJoinDelivered},
-	{"join/no position", History, testJoinNoPosition},
-	{"join/in order", 0, testJoinInOrder},
-	{"join/refused", Admission, testJoinRefused},
+	{"join/delivered", engine.Joins, testJoinDelivered},
+	{"join/no position", engine.History | engine.Joins, testJoinNoPosition},
+	{"join/in order", engine.Joins, testJoinInOrder},
+	{"join/refused", engine.Admission | engine.Joins, testJoinRefused},
 }
 
 // tell publishes a join, or a leave.

@@ -14,14 +14,14 @@ import (
 )
 
 var presenceTests = []testCase{
-	{"presence/come and go", Presence, testComeAndGo},
-	{"presence/users", Presence, testUsers},
-	{"presence/again", Presence, testAgain},
-	{"presence/any name", Presence, testPresenceNames},
-	{"presence/many", Presence, testCrowd},
-	{"presence/stays as it was", Presence, testPresenceImmutable},
-	{"presence/time to live", Presence, testPresenceTTL},
-	{"presence/concurrent", Presence, testConcurrentPresence},
+	{"presence/come and go", presence, testComeAndGo},
+	{"presence/users", presence, testUsers},
+	{"presence/again", presence, testAgain},
+	{"presence/any name", presence, testPresenceNames},
+	{"presence/many", presence, testCrowd},
+	{"presence/stays as it was", presence, testPresenceImmutable},
+	{"presence/time to live", presence, testPresenceTTL},
+	{"presence/concurrent", presence, testConcurrentPresence},
 }
 
 // presenceTTL is long enough to mean nothing in tests that are not about it.

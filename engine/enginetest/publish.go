@@ -12,13 +12,13 @@ import (
 
 var publishTests = []testCase{
 	{"publish/plain", 0, testPlain},
-	{"publish/beside history", History, testPlainBesideHistory},
-	{"publish/offsets", History, testOffsets},
+	{"publish/beside history", engine.History, testPlainBesideHistory},
+	{"publish/offsets", engine.History, testOffsets},
 	{"publish/all fields", 0, testAllFields},
-	{"publish/all fields kept", History, testAllFieldsKept},
-	{"publish/refused", History | Admission, testRefused},
-	{"publish/refused plain", Admission, testRefusedPlain},
-	{"publish/any name", History, testAnyName},
+	{"publish/all fields kept", engine.History, testAllFieldsKept},
+	{"publish/refused", engine.History | engine.Admission, testRefused},
+	{"publish/refused plain", engine.Admission, testRefusedPlain},
+	{"publish/any name", engine.History, testAnyName},
 }
 
 // testPlain: without history there is delivery and no position.

@@ -19,19 +19,26 @@ type Delivery struct {
 	Join, Leave *codec.ClientInfo
 }
 
-// Recorder is a receiver that notes deliveries. Any goroutine may use it.
+// Recorder is a node that notes what it is told. Any goroutine may use it.
 type Recorder struct {
 	mu         sync.Mutex
 	deliveries map[string][]Delivery // by channel
 	count      int
 	refusing   bool
-	asleep     engine.Wake   // loops with mail that were not woken
-	changed    chan struct{} // closed at the next change
+	asleep     engine.Wake        // loops with mail that were not woken
+	outcomes   map[string][]error // of subscribing, by channel
+	resumed    map[string]int     // by channel
+	changed    chan struct{}      // closed at the next change
 }
 
-// NewRecorder makes a receiver that admits everything.
+// NewRecorder makes a node that admits everything.
 func NewRecorder() *Recorder {
-	return &Recorder{deliveries: make(map[string][]Delivery), changed: make(chan struct{})}
+	return &Recorder{
+		deliveries: make(map[string][]Delivery),
+		outcomes:   make(map[string][]error),
+		resumed:    make(map[string]int),
+		changed:    make(chan struct{}),
+	}
 }
 
 // Refuse makes Admit say no, until it is called with false.
@@ -82,6 +89,48 @@ func (r *Recorder) Wake(w engine.Wake) {
 	defer r.mu.Unlock()
 	r.asleep &^= w
 	r.notify()
+}
+
+// Subscribed implements engine.Reporter.
+func (r *Recorder) Subscribed(channel string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcomes[channel] = append(r.outcomes[channel], err)
+	r.notify()
+}
+
+// Resumed implements engine.Reporter.
+func (r *Recorder) Resumed(channels []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range channels {
+		r.resumed[name]++
+	}
+	r.notify()
+}
+
+// WaitSubscribed waits for the outcome of a Subscribe and takes it: each call has one of its own.
+func (r *Recorder) WaitSubscribed(t *testing.T, channel string) (err error) {
+	t.Helper()
+	if !r.wait(Patience, func() bool {
+		told := r.outcomes[channel]
+		if len(told) == 0 {
+			return false
+		}
+		err, r.outcomes[channel] = told[0], told[1:]
+		return true
+	}) {
+		t.Fatalf("nothing is said of the subscription to %s", channel)
+	}
+	return err
+}
+
+// WaitResumed waits until a subscription has been made anew n times.
+func (r *Recorder) WaitResumed(t *testing.T, channel string, n int) {
+	t.Helper()
+	if !r.wait(Patience, func() bool { return r.resumed[channel] >= n }) {
+		t.Fatalf("the subscription to %s was not made anew", channel)
+	}
 }
 
 // notify wakes whoever waits. r.mu is held.

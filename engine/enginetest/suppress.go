@@ -5,13 +5,13 @@ import (
 )
 
 var suppressTests = []testCase{
-	{"idempotency/repeat", History | Idempotency, testRepeat},
-	{"idempotency/without history", Idempotency, testRepeatPlain},
-	{"idempotency/keys are a channel's", History | Idempotency, testKeysApart},
-	{"version/older", History | Versions, testVersions},
-	{"version/carried", History | Versions, testVersionCarried},
-	{"version/outlives history", History | Versions, testVersionOutlivesHistory},
-	{"version/with key", History | Versions | Idempotency, testVersionWithKey},
+	{"idempotency/repeat", engine.History | engine.Idempotency, testRepeat},
+	{"idempotency/without history", engine.Idempotency, testRepeatPlain},
+	{"idempotency/keys are a channel's", engine.History | engine.Idempotency, testKeysApart},
+	{"version/older", engine.History | engine.Versions, testVersions},
+	{"version/carried", engine.History | engine.Versions, testVersionCarried},
+	{"version/outlives history", engine.History | engine.Versions, testVersionOutlivesHistory},
+	{"version/with key", engine.History | engine.Versions | engine.Idempotency, testVersionWithKey},
 }
 
 func testRepeat(f *fixture) {

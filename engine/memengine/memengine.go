@@ -89,14 +89,19 @@ func New(cfg Config, r engine.Receiver) *Engine {
 	return e
 }
 
+// Abilities implements engine.Broker. Wildcards are the node's own.
+func (e *Engine) Abilities() engine.Ability {
+	return engine.History | engine.Reverse | engine.Idempotency | engine.Versions | engine.Delta | engine.Joins | engine.Admission
+}
+
 // Local implements engine.Broker and engine.Presence: a call holds one stripe for the time of its work and waits for nothing else.
 func (e *Engine) Local() bool { return true }
 
 // Subscribe implements engine.Broker: every publication is given to the receiver anyway.
-func (e *Engine) Subscribe(string) error { return nil }
+func (e *Engine) Subscribe(string) {}
 
 // Unsubscribe implements engine.Broker.
-func (e *Engine) Unsubscribe(string) error { return nil }
+func (e *Engine) Unsubscribe(string) {}
 
 // Publish implements engine.Broker. The engine keeps p.Data, or p itself if it carries more than data, and clones the channel's
 // name if it has to keep it.

@@ -26,7 +26,7 @@ func (h *hands) Advance(d time.Duration) { h.now.Add(int64(d)) }
 func TestEngine(t *testing.T) {
 	for _, stripes := range []int{0, 1} {
 		t.Run(fmt.Sprintf("stripes=%d", stripes), func(t *testing.T) {
-			enginetest.Run(t, func(_ *testing.T, r engine.Receiver) enginetest.Subject {
+			enginetest.Run(t, func(_ *testing.T, r engine.Node) enginetest.Subject {
 				clock := new(hands)
 				clock.Advance(time.Duration(stripes) * 1234567890)
 				e := New(Config{Stripes: stripes, Clock: clock.Now}, r)
