@@ -1,0 +1,234 @@
+package natsengine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"stentor/codec"
+)
+
+// SubjectBytesMax bounds a subject. A line of the NATS protocol has at most 4,096 bytes by default, and a server closes a connection
+// that brings a longer one.
+const SubjectBytesMax = 2048
+
+// names turns channels into subjects.
+type names struct {
+	base      string // of the subjects of channels
+	replace   *strings.Replacer
+	wildcards bool
+}
+
+func newNames(cfg *Config) (names, error) {
+	if err := checkSubject(cfg.Prefix); err != nil || strings.ContainsAny(cfg.Prefix, "*>") {
+		return names{}, fmt.Errorf("broker.nats.prefix = %q: not the beginning of a NATS subject; use letters, digits, - and _, with single dots between",
+			cfg.Prefix)
+	}
+	n := names{base: cfg.Prefix + ".client.", wildcards: cfg.AllowWildcards}
+	if !cfg.Raw.Enabled {
+		return n, nil
+	}
+	n.base = cfg.Raw.Prefix
+	if err := checkSubject(n.base + "x"); err != nil || strings.ContainsAny(n.base, "*>") {
+		return names{}, fmt.Errorf("broker.nats.raw_mode.prefix = %q: not the beginning of a NATS subject; "+
+			"use letters, digits, - and _, with single dots between, for example updates.", n.base)
+	}
+	if len(cfg.Raw.Replacements) > 0 {
+		n.replace = replacer(cfg.Raw.Replacements)
+	}
+	return n, nil
+}
+
+// replacer replaces the longest text that fits, whatever the order of the map.
+func replacer(replacements map[string]string) *strings.Replacer {
+	var olds []string
+	for old := range replacements {
+		olds = append(olds, old)
+	}
+	slices.SortFunc(olds, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	var pairs []string
+	for _, old := range olds {
+		if old != "" {
+			pairs = append(pairs, old, replacements[old])
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// nameError is a channel that cannot be a subject. To a client it is error 107.
+type nameError struct{ channel, problem string }
+
+func (e *nameError) Error() string {
+	return fmt.Sprintf("natsengine: channel %.100q cannot be a NATS subject: %s", e.channel, e.problem)
+}
+
+func (e *nameError) Unwrap() error { return codec.ErrorBadRequest }
+
+// subject is where channel is subscribed to.
+func (n *names) subject(channel string) (string, error) {
+	subject, wild, err := n.of(channel)
+	switch {
+	case err != nil:
+		return "", err
+	case wild && !n.wildcards:
+		return "", &nameError{channel, "* and > are wildcards, which broker.nats.allow_wildcards turns on"}
+	case wild && !wellPlaced(subject):
+		return "", &nameError{channel, "* and > are wildcards only as a whole token between dots, > as the last one"}
+	}
+	return subject, nil
+}
+
+// publishSubject is where publications of channel go.
+func (n *names) publishSubject(channel string) (string, error) {
+	subject, wild, err := n.of(channel)
+	if err == nil && wild {
+		err = &nameError{channel, "* and > are wildcards, and nothing is published to a pattern"}
+	}
+	return subject, err
+}
+
+// of is the subject of channel, with wildcards or without.
+func (n *names) of(channel string) (subject string, wild bool, err error) {
+	if channel == "" {
+		return "", false, &nameError{channel, "it is empty"}
+	}
+	name := channel
+	if n.replace != nil {
+		name = n.replace.Replace(channel)
+	}
+	subject = n.base + name
+	if err := checkSubject(subject); err != nil {
+		return "", false, &nameError{channel, err.Error()}
+	}
+	return subject, strings.ContainsAny(subject, "*>"), nil
+}
+
+// badSubject is why a text is no subject.
+type badSubject string
+
+func (e badSubject) Error() string { return string(e) }
+
+// checkSubject keeps everything from the wire that the server would take for the end of a word or line, or not take at all.
+func checkSubject(s string) error {
+	if len(s) > SubjectBytesMax {
+		return badSubject(fmt.Sprintf("it has %d bytes, and %d are the most", len(s), SubjectBytesMax))
+	}
+	before := byte('.')
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c <= ' ' || c == 0x7f:
+			return badSubject("it has a space or control character")
+		case c == '.' && before == '.':
+			return badSubject("an empty token: a dot at the start or end, or two in a row")
+		}
+		before = c
+	}
+	if before == '.' {
+		return badSubject("an empty token: a dot at the start or end, or two in a row")
+	}
+	return nil
+}
+
+// wellPlaced reports that all wildcards of a subject are what NATS takes for some.
+func wellPlaced(subject string) bool {
+	for rest, more := subject, true; more; {
+		var token string
+		token, rest, more = strings.Cut(rest, ".")
+		if strings.ContainsAny(token, "*>") && token != "*" && (token != ">" || more) {
+			return false
+		}
+	}
+	return true
+}
+
+// origin is the channel that a message is for and, if that is a pattern, the one where it was published; ok is false if the subscription
+// has gone.
+func (e *Engine) origin(m *nats.Msg) (channel, published string, ok bool) {
+	asked, came := m.Sub.Subject, m.Subject
+	if len(came) < len(e.names.base) {
+		return "", "", false
+	}
+	if e.names.replace == nil {
+		channel = asked[len(e.names.base):]
+	} else if channel, ok = e.routes.channel(m.Sub); !ok {
+		return "", "", false
+	}
+	if !e.names.wildcards || asked == came {
+		return channel, "", true
+	}
+	return channel, e.names.unreplaced(channel, came[len(e.names.base):]), true
+}
+
+// unreplaced is the channel behind name, which the pattern channel matches: the pattern itself says what its own text was before
+// replacements. What wildcards stand for stays as it came.
+func (n *names) unreplaced(pattern, name string) string {
+	if n.replace == nil {
+		return name
+	}
+	var channel strings.Builder
+	rest := name
+	for {
+		i := strings.IndexAny(pattern, "*>")
+		text := pattern
+		if i >= 0 {
+			text = pattern[:i]
+		}
+		var fits bool
+		if rest, fits = strings.CutPrefix(rest, n.replace.Replace(text)); !fits {
+			return name // replacements went over the borders of wildcards, or made them
+		}
+		channel.WriteString(text)
+		if i < 0 {
+			break
+		}
+		token := rest
+		if pattern[i] == '*' {
+			token, _, _ = strings.Cut(rest, ".")
+		}
+		channel.WriteString(token)
+		pattern, rest = pattern[i+1:], rest[len(token):]
+	}
+	if rest != "" {
+		return name
+	}
+	return channel.String()
+}
+
+// routes are the channels of subscriptions, where subjects do not tell them.
+type routes struct {
+	mu       sync.RWMutex
+	channels map[*nats.Subscription]string
+}
+
+func (r *routes) channel(s *nats.Subscription) (string, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	channel, ok := r.channels[s]
+	return channel, ok
+}
+
+// add subscribes and notes the channel before its first message can be asked for.
+func (r *routes) add(channel string, subscribe func() (*nats.Subscription, error)) (*nats.Subscription, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, err := subscribe()
+	if err != nil {
+		return nil, err
+	}
+	if r.channels == nil {
+		r.channels = make(map[*nats.Subscription]string)
+	}
+	r.channels[s] = channel
+	return s, nil
+}
+
+func (r *routes) remove(s *nats.Subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.channels, s)
+}
