@@ -58,12 +58,11 @@ func (e *Engine) subscribeBus(l *link) error {
 		return nil
 	}
 	for _, subject := range []string{e.controlSubject(), e.nodeSubject(e.bus.node)} {
-		s, err := l.nc.ChanSubscribe(subject, e.bus.queue)
-		if err != nil {
+		if _, err := l.nc.ChanSubscribe(subject, e.bus.queue); err != nil {
 			return fmt.Errorf("subject %s: %w", subject, err)
 		}
-		l.bus = append(l.bus, s)
 	}
+	l.bus = true
 	return nil
 }
 
@@ -90,7 +89,7 @@ func (e *Engine) send(ctx context.Context, subject string, message []byte) error
 	if err != nil {
 		return err
 	}
-	return l.write(subject, message)
+	return l.send(subject, message)
 }
 
 var _ engine.Bus = (*Engine)(nil)

@@ -29,14 +29,14 @@ type link struct {
 	ended chan struct{} // closed when the connection has
 
 	mu       sync.Mutex
-	open     *receipt // for publishes since the last flush began
+	next     *batch // for the next round; nil if there is nothing
+	size     int    // of the last one
 	over     bool
 	refusals refusals
 	seen     error         // the last error that the server told of
 	told     chan struct{} // closed at the next one
 
-	// Only Run touches these.
-	bus []*nats.Subscription
+	bus bool // subscribed to; only Run touches it
 }
 
 // refusals are what the server's permissions and limits did not allow, by subject.
@@ -45,56 +45,101 @@ type refusals struct {
 	full               error // a limit on subscriptions: it is not said which ones
 }
 
-// receipt is shared by publishes that wait for one flush.
-type receipt struct {
-	done chan struct{} // closed when the flush has ended
+// batch is what is published with one flush.
+type batch struct {
+	parcels []parcel
+	bytes   int
+	done    chan struct{} // closed when the flush has ended, and errors are set
+}
 
-	// Set before that.
+// parcel is one message to be published.
+type parcel struct {
+	subject string
+	payload []byte
 	err     error
-	refused map[string]error // by subject
 }
 
-func newReceipt() *receipt { return &receipt{done: make(chan struct{})} }
+// parcelCost is what a parcel weighs besides its payload: itself and whoever waits for it.
+const parcelCost = 4096
 
-// outcome is what became of a publish to subject.
-func (r *receipt) outcome(subject string) error {
-	if r.err != nil {
-		return r.err
-	}
-	return r.refused[subject]
-}
+// BatchBytesMax bounds what waits to be published.
+const BatchBytesMax = 64 << 20
 
-// receipt is for what was written just now; nil if the connection has ended.
-func (l *link) receipt() *receipt {
+// add puts p into the next batch, and says where.
+func (l *link) add(p parcel) (*batch, int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
-		return nil
+		return nil, 0, engine.ErrUnreachable
 	}
-	if l.open == nil {
-		l.open = newReceipt()
+	if l.next == nil {
+		l.next = &batch{parcels: make([]parcel, 0, max(l.size, 1)), done: make(chan struct{})}
 	}
-	return l.open
+	b := l.next
+	if b.bytes > BatchBytesMax {
+		return nil, 0, engine.ErrOverloaded
+	}
+	b.parcels = append(b.parcels, p)
+	b.bytes += parcelCost + len(p.payload)
+	return b, len(b.parcels) - 1, nil
 }
 
-// takeReceipt is the receipt of all that was written so far; nil if nobody waits.
-func (l *link) takeReceipt() *receipt {
+// take is the batch of all that was added so far; nil if there is nothing.
+func (l *link) take() *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.open
-	l.open = nil
-	return r
+	b := l.next
+	if l.next = nil; b != nil {
+		l.size = len(b.parcels)
+	}
+	return b
+}
+
+// write puts the messages of b on their way.
+func (l *link) write(b *batch) {
+	for i := range b.parcels {
+		p := &b.parcels[i]
+		p.err = l.send(p.subject, p.payload)
+		p.payload = nil
+	}
+}
+
+// finish tells those who wait. With err nothing is known of any message that was written.
+func (b *batch) finish(refused map[string]error, err error) {
+	for i := range b.parcels {
+		if p := &b.parcels[i]; p.err == nil {
+			if p.err = err; err == nil {
+				p.err = refused[p.subject]
+			}
+		}
+	}
+	close(b.done)
+}
+
+// send puts a message on its way.
+func (l *link) send(subject string, payload []byte) error {
+	switch err := l.nc.Publish(subject, payload); {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("natsengine: %d bytes for %s are more than NATS takes; raise max_payload of the NATS server (%d): %w",
+			len(payload), subject, l.nc.MaxPayload(), err)
+	case errors.Is(err, nats.ErrBadSubject):
+		return err
+	default:
+		return fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
+	}
 }
 
 // end closes the connection and tells those who wait.
 func (l *link) end() {
 	l.nc.Close()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.over = true
-	if l.open != nil {
-		l.open.err = engine.ErrUnreachable
-		close(l.open.done)
+	b := l.next
+	l.mu.Unlock()
+	if b != nil {
+		b.finish(nil, engine.ErrUnreachable)
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // retryPause lies between two attempts to connect. As much again comes on top by chance, so that nodes do not all come at once.
 const retryPause = 250 * time.Millisecond
 
+// livedEnough is how long a connection has to have lived for the next one to be tried without a pause.
+const livedEnough = 5 * time.Second
+
 // ordersPerRound is how many subscriptions begin or end with one flush.
 const ordersPerRound = 4096
 
@@ -27,18 +30,28 @@ func (e *Engine) Run(ctx context.Context) error {
 		works.Go(func() { d.run(ctx) })
 	}
 	works.Go(func() { e.bus.run(ctx) })
+	pause := false
 	for ctx.Err() == nil {
-		if l := e.reach(ctx); l != nil {
-			e.serve(ctx, l)
+		l := e.reach(ctx, pause)
+		if l == nil {
+			break
 		}
+		began := time.Now()
+		e.serve(ctx, l)
+		pause = time.Since(began) < livedEnough
 	}
 	works.Wait()
 	return nil
 }
 
-// reach connects, however long that takes, and turns down all orders meanwhile. It returns nil when ctx ends.
-func (e *Engine) reach(ctx context.Context) *link {
-	for ctx.Err() == nil {
+// reach connects, however long that takes and perhaps after a pause, and turns down all orders meanwhile. It returns nil when ctx ends.
+func (e *Engine) reach(ctx context.Context, pause bool) *link {
+	for ; ctx.Err() == nil; pause = true {
+		if pause {
+			pausing, cancel := context.WithTimeout(ctx, retryPause+rand.N(retryPause))
+			e.refuseUntil(pausing.Done())
+			cancel()
+		}
 		var l *link
 		done := make(chan struct{})
 		go func() {
@@ -49,9 +62,6 @@ func (e *Engine) reach(ctx context.Context) *link {
 			return l
 		}
 		e.start()
-		pause, cancel := context.WithTimeout(ctx, retryPause+rand.N(retryPause))
-		e.refuseUntil(pause.Done())
-		cancel()
 	}
 	return nil
 }
@@ -192,7 +202,7 @@ func (e *Engine) round(l *link) {
 	if more {
 		e.kick()
 	}
-	if l.bus == nil && e.bus.listening() {
+	if !l.bus && e.bus.listening() {
 		if err := e.subscribeBus(l); err != nil {
 			e.log.Error("NATS: the subjects of the nodes cannot be subscribed to", "error", err)
 		}
@@ -203,17 +213,19 @@ func (e *Engine) round(l *link) {
 			waiting = append(waiting, o)
 		}
 	}
-	r := l.takeReceipt()
-	if len(waiting) == 0 && r == nil {
+	b := l.take()
+	if len(waiting) == 0 && b == nil {
 		return
 	}
+	if b != nil {
+		l.write(b)
+	}
 	refused, err := l.flush(e.cfg.WriteTimeout)
+	if b != nil {
+		b.finish(refused.publish, err)
+	}
 	for _, o := range waiting {
 		e.conclude(o, refused, err)
-	}
-	if r != nil {
-		r.err, r.refused = err, refused.publish
-		close(r.done)
 	}
 }
 

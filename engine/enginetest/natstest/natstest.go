@@ -94,6 +94,11 @@ func (s *Server) Kill() {
 func (s *Server) Freeze() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
+	for end := time.Now().Add(startTimeout); !standsStill(s.process.cmd.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatal("natstest: the server does not stand still")
+		}
+	}
 }
 
 // Thaw lets a frozen server go on.
