@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,10 +42,12 @@ type Server struct {
 	Port int
 	Dir  string
 
-	t      testing.TB
-	fixed  []string // arguments of every start
-	tls    *tls.Config
-	cmd    *exec.Cmd
+	t        testing.TB
+	fixed    []string    // arguments of every start
+	tls      *tls.Config // nil without
+	password string      // of the last start
+
+	cmd    *exec.Cmd      // nil while it does not run
 	gone   chan struct{}  // closed when the process has ended
 	client rueidis.Client // made when it is first needed after a start
 }
@@ -53,8 +56,14 @@ type Server struct {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := newServer(t)
+	s.fixed = append([]string{"--port", strconv.Itoa(s.Port)}, s.usual()...)
 	s.Restart(args...)
 	return s
+}
+
+// usual are the arguments of every server but sentinels, without its port.
+func (s *Server) usual() []string {
+	return []string{"--bind", "127.0.0.1", "--dir", s.Dir, "--logfile", s.logFile(), "--daemonize", "no", "--save", ""}
 }
 
 func newServer(t testing.TB) *Server {
@@ -64,9 +73,6 @@ func newServer(t testing.TB) *Server {
 	}
 	port := takePort(t)
 	s := &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Port: port, Dir: t.TempDir(), t: t}
-	s.fixed = []string{
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", s.Dir, "--logfile", s.logFile(), "--daemonize", "no", "--save", "",
-	}
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
@@ -80,6 +86,10 @@ func newServer(t testing.TB) *Server {
 func (s *Server) Restart(args ...string) {
 	s.t.Helper()
 	s.Stop()
+	s.password = ""
+	if i := slices.Index(args, "--requirepass"); i >= 0 && i+1 < len(args) {
+		s.password = args[i+1]
+	}
 	var err error
 	for range startsMax {
 		if err = s.start(args); err == nil {
@@ -132,7 +142,7 @@ func (s *Server) answers() error {
 func (s *Server) Do(args ...string) rueidis.RedisResult {
 	if s.client == nil {
 		client, err := rueidis.NewClient(rueidis.ClientOption{
-			InitAddress: []string{s.Addr}, ForceSingleClient: true, DisableCache: true, DisableRetry: true, TLSConfig: s.tls,
+			InitAddress: []string{s.Addr}, ForceSingleClient: true, DisableCache: true, DisableRetry: true, TLSConfig: s.tls, Password: s.password,
 			PipelineMultiplex: -1, RingScaleEachConn: 4, ReadBufferEachConn: 4096, WriteBufferEachConn: 4096,
 		})
 		if err != nil {
@@ -235,4 +245,25 @@ func (s *Server) AtLeast(major, minor int) bool {
 	}
 	s.t.Fatal("the server does not tell its version")
 	return false
+}
+
+// eventually waits until holds does.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Patience); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: still not so after %v", what, Patience)
+		}
+	}
+}
+
+// says reports that what INFO tells of a section has all these lines.
+func (s *Server) says(section string, lines ...string) bool {
+	info, err := s.Do("INFO", section).ToString()
+	for _, line := range lines {
+		if err != nil || !strings.Contains(info, line+"\r\n") {
+			return false
+		}
+	}
+	return true
 }
