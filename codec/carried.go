@@ -56,36 +56,41 @@ func DecodeCarried(data []byte, m *Push) error {
 
 func (r *protobufReader) publication(m *Publication) {
 	for outer := r.enter(); r.field(outer); {
-		switch r.number {
-		case 4:
-			r.raw(&m.Data)
-		case 5:
-			r.clientInfo(&m.Info)
-		case 6:
-			r.uint64(&m.Offset)
-		case 7:
-			r.texts(&m.Tags)
-		case 8:
-			r.bool(&m.Delta)
-		case 9:
-			r.int64(&m.Time)
-		case 10:
-			r.text(&m.Channel)
-		case 11:
-			r.text(&m.Key)
-		case 12:
-			r.bool(&m.Removed)
-		case 13:
-			r.sint64(&m.Score)
-		case 14:
-			r.text(&m.Epoch)
-		case 15:
-			r.raw(&m.PrevData)
-		case 16:
-			r.uint64(&m.Version)
-		default:
-			r.skip()
-		}
+		r.publicationField(m)
+	}
+}
+
+// publicationField takes the current field of a publication.
+func (r *protobufReader) publicationField(m *Publication) {
+	switch r.number {
+	case 4:
+		r.raw(&m.Data)
+	case 5:
+		r.clientInfo(&m.Info)
+	case 6:
+		r.uint64(&m.Offset)
+	case 7:
+		r.texts(&m.Tags)
+	case 8:
+		r.bool(&m.Delta)
+	case 9:
+		r.int64(&m.Time)
+	case 10:
+		r.text(&m.Channel)
+	case 11:
+		r.text(&m.Key)
+	case 12:
+		r.bool(&m.Removed)
+	case 13:
+		r.sint64(&m.Score)
+	case 14:
+		r.text(&m.Epoch)
+	case 15:
+		r.raw(&m.PrevData)
+	case 16:
+		r.uint64(&m.Version)
+	default:
+		r.skip()
 	}
 }
 
@@ -104,20 +109,24 @@ func (r *protobufReader) clientInfo(m **ClientInfo) {
 	if *m == nil {
 		*m = new(ClientInfo)
 	}
-	info := *m
 	for outer := r.enter(); r.field(outer); {
-		switch r.number {
-		case 1:
-			r.text(&info.User)
-		case 2:
-			r.text(&info.Client)
-		case 3:
-			r.raw(&info.ConnInfo)
-		case 4:
-			r.raw(&info.ChanInfo)
-		default:
-			r.skip()
-		}
+		r.clientInfoField(*m)
+	}
+}
+
+// clientInfoField takes the current field of a client's info.
+func (r *protobufReader) clientInfoField(m *ClientInfo) {
+	switch r.number {
+	case 1:
+		r.text(&m.User)
+	case 2:
+		r.text(&m.Client)
+	case 3:
+		r.raw(&m.ConnInfo)
+	case 4:
+		r.raw(&m.ChanInfo)
+	default:
+		r.skip()
 	}
 }
 
