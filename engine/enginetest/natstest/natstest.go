@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -40,17 +41,10 @@ type process struct {
 // Start runs a server, with further arguments for the program if there are any. Without the program the test fails.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, program: find(t), args: args, log: filepath.Join(t.TempDir(), "nats.log")}
+	s := &Server{t: t, program: find(t), args: args, port: takePort(t), log: filepath.Join(t.TempDir(), "nats.log")}
 	t.Cleanup(s.stop)
-	var err error
-	for range 5 { // somebody may take the port before the server does
-		s.port = freePort(t)
-		if err = s.run(); err == nil {
-			return s
-		}
-	}
-	t.Fatal(err)
-	return nil
+	s.Restart()
+	return s
 }
 
 // find looks where the package of Debian puts the program, too, which is not on everybody's path.
@@ -63,16 +57,6 @@ func find(t testing.TB) string {
 	}
 	t.Fatal("this test needs the program nats-server: run scripts/install.sh")
 	return ""
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // URL is how clients reach the server.
@@ -141,7 +125,7 @@ func (s *Server) run() error {
 	defer out.Close()
 	cmd := exec.Command(s.program, append([]string{"--addr", "127.0.0.1", "--port", strconv.Itoa(s.port)}, s.args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, attributes()
-	if err := cmd.Start(); err != nil {
+	if err := start(cmd); err != nil {
 		return err
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
@@ -156,6 +140,25 @@ func (s *Server) run() error {
 	}
 	s.process = p
 	return nil
+}
+
+// starts carries programs to the thread that starts them all. On Linux a process that is to die with its parent dies with the thread that
+// started it, and threads may end before the process does; this one does not.
+var starts = sync.OnceValue(func() chan<- func() {
+	queue := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for start := range queue {
+			start()
+		}
+	}()
+	return queue
+})
+
+func start(cmd *exec.Cmd) error {
+	started := make(chan error)
+	starts() <- func() { started <- cmd.Start() }
+	return <-started
 }
 
 // await waits until the server greets.
