@@ -118,6 +118,30 @@ func TestRaw(t *testing.T) {
 	}
 }
 
+// TestRawReserved: clients neither read nor give the orders of nodes, although the subjects of channels are bare.
+func TestRawReserved(t *testing.T) {
+	n := start(t, natsengine.Config{URL: embedded(t, server.Options{}).ClientURL(), AllowWildcards: true, Raw: natsengine.Raw{Enabled: true}})
+	heard := make(chan string, 10)
+	n.Listen("me", func(message []byte) { heard <- string(message) })
+	n.subscribe(">", "*.control", "news")
+	ctx := context.Background()
+	if err := n.publish("centrifugo.control", "evil"); !errors.Is(err, codec.ErrorBadRequest) {
+		t.Errorf("a client gave an order to all nodes: %v", err)
+	}
+	if err := errors.Join(n.Broadcast(ctx, []byte("order")), n.Send(ctx, "me", []byte("order"))); err != nil {
+		t.Fatal(err)
+	}
+	n.mustPublish("other.control", "x")
+	n.mustPublish("news", "x")
+	n.expect("*.control", "other.control=x")
+	n.expect(">", "other.control=x news=x")
+	for range 2 {
+		if got := <-heard; got != "order" {
+			t.Errorf("the nodes heard %q", got)
+		}
+	}
+}
+
 // TestForeign: what others put on our subjects in the protocol's own words is delivered, and what they get wrong is counted.
 func TestForeign(t *testing.T) {
 	url := embedded(t, server.Options{}).ClientURL()

@@ -21,6 +21,7 @@ type names struct {
 	base      string // of the subjects of channels
 	replace   *strings.Replacer
 	wildcards bool
+	own       string // begins the subjects of nodes, which a bare channel must not reach; empty unless channels are bare
 }
 
 func newNames(cfg *Config) (names, error) {
@@ -36,6 +37,9 @@ func newNames(cfg *Config) (names, error) {
 	if err := checkSubject(n.base + "x"); err != nil || strings.ContainsAny(n.base, "*>") {
 		return names{}, fmt.Errorf("broker.nats.raw_mode.prefix = %q: not the beginning of a NATS subject; "+
 			"use letters, digits, - and _, with single dots between, for example updates.", n.base)
+	}
+	if n.own = cfg.Prefix + "."; n.reserved(n.base + "x") {
+		return names{}, fmt.Errorf("broker.nats.raw_mode.prefix = %q: these are subjects of NATS or of the nodes; choose another beginning", n.base)
 	}
 	if len(cfg.Raw.Replacements) > 0 {
 		n.replace = replacer(cfg.Raw.Replacements)
@@ -104,7 +108,16 @@ func (n *names) of(channel string) (subject string, wild bool, err error) {
 	if err := checkSubject(subject); err != nil {
 		return "", false, &nameError{channel, err.Error()}
 	}
+	if n.reserved(subject) {
+		return "", false, &nameError{channel, "it is a subject of NATS or of the nodes"}
+	}
 	return subject, strings.ContainsAny(subject, "*>"), nil
+}
+
+// reserved reports that a bare subject is not for clients: who publishes to the nodes can give them orders, and who publishes to the
+// server's own can change it.
+func (n *names) reserved(subject string) bool {
+	return n.own != "" && (strings.HasPrefix(subject, n.own) || strings.HasPrefix(subject, "$") || strings.HasPrefix(subject, "_INBOX."))
 }
 
 // badSubject is why a text is no subject.
@@ -147,7 +160,7 @@ func wellPlaced(subject string) bool {
 }
 
 // origin is the channel that a message is for and, if that is a pattern, the one where it was published; ok is false if the subscription
-// has gone.
+// has gone, or the pattern reached too far.
 func (e *Engine) origin(m *nats.Msg) (channel, published string, ok bool) {
 	asked, came := m.Sub.Subject, m.Subject
 	if len(came) < len(e.names.base) {
@@ -160,6 +173,9 @@ func (e *Engine) origin(m *nats.Msg) (channel, published string, ok bool) {
 	}
 	if !e.names.wildcards || asked == came {
 		return channel, "", true
+	}
+	if e.names.reserved(came) {
+		return "", "", false
 	}
 	return channel, e.names.unreplaced(channel, came[len(e.names.base):]), true
 }

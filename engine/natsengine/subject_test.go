@@ -54,6 +54,13 @@ func TestSubjects(t *testing.T) {
 		{raw, "chat:", no, no},
 		{bare, "chat:room", "chat:room", "chat:room"},
 		{bare, "chat.*", no, no},
+		{bare, "p.control", no, no},
+		{bare, "p.node.x", no, no},
+		{bare, "$SYS.REQ.SERVER.PING", no, no},
+		{bare, "$JS.API.STREAM.DELETE.orders", no, no},
+		{bare, "_INBOX.x.y", no, no},
+		{bare, "pp.control", "pp.control", "pp.control"},
+		{plain, "$SYS.x", "p.client.$SYS.x", "p.client.$SYS.x"},
 	} {
 		n, err := newNames(&tt.cfg)
 		if err != nil {
@@ -112,6 +119,8 @@ func TestConfigErrors(t *testing.T) {
 		{Config{URL: "localhost", Prefix: "a.*"}, "broker.nats.prefix"},
 		{Config{URL: "localhost", Raw: Raw{Enabled: true, Prefix: ".x"}}, "broker.nats.raw_mode.prefix"},
 		{Config{URL: "localhost", Raw: Raw{Enabled: true, Prefix: "x.>."}}, "broker.nats.raw_mode.prefix"},
+		{Config{URL: "localhost", Raw: Raw{Enabled: true, Prefix: "$SYS."}}, "broker.nats.raw_mode.prefix"},
+		{Config{URL: "localhost", Prefix: "a.b", Raw: Raw{Enabled: true, Prefix: "a.b.client."}}, "broker.nats.raw_mode.prefix"},
 	} {
 		_, err := New(tt.cfg, enginetest.NewRecorder(), slog.Default())
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
