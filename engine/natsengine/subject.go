@@ -3,6 +3,7 @@ package natsengine
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ const SubjectBytesMax = 2048
 type names struct {
 	base      string // of the subjects of channels
 	replace   *strings.Replacer
+	spellings []string // what stands in a channel for * or >, with replacements; the longest first
 	wildcards bool
 	own       string // begins the subjects of nodes, which a bare channel must not reach; empty unless channels are bare
 }
@@ -42,25 +44,25 @@ func newNames(cfg *Config) (names, error) {
 		return names{}, fmt.Errorf("broker.nats.raw_mode.prefix = %q: these are subjects of NATS or of the nodes; choose another beginning", n.base)
 	}
 	if len(cfg.Raw.Replacements) > 0 {
-		n.replace = replacer(cfg.Raw.Replacements)
+		n.setReplacements(cfg.Raw.Replacements)
 	}
 	return n, nil
 }
 
-// replacer replaces the longest text that fits, whatever the order of the map.
-func replacer(replacements map[string]string) *strings.Replacer {
-	var olds []string
-	for old := range replacements {
-		olds = append(olds, old)
-	}
+// setReplacements replaces the longest text that fits, whatever the order of the map.
+func (n *names) setReplacements(replacements map[string]string) {
+	olds := slices.DeleteFunc(slices.Collect(maps.Keys(replacements)), func(old string) bool { return old == "" })
 	slices.SortFunc(olds, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	var pairs []string
 	for _, old := range olds {
-		if old != "" {
-			pairs = append(pairs, old, replacements[old])
+		pairs = append(pairs, old, replacements[old])
+	}
+	n.replace = strings.NewReplacer(pairs...)
+	for _, text := range append(olds, "*", ">") {
+		if now := n.replace.Replace(text); now == "*" || now == ">" {
+			n.spellings = append(n.spellings, text)
 		}
 	}
-	return strings.NewReplacer(pairs...)
 }
 
 // nameError is a channel that cannot be a subject. To a client it is error 107.
@@ -189,30 +191,37 @@ func (n *names) unreplaced(pattern, name string) string {
 	var channel strings.Builder
 	rest := name
 	for {
-		i := strings.IndexAny(pattern, "*>")
-		text := pattern
-		if i >= 0 {
-			text = pattern[:i]
-		}
+		text, wildcard, tail := n.cutWildcard(pattern)
 		var fits bool
 		if rest, fits = strings.CutPrefix(rest, n.replace.Replace(text)); !fits {
-			return name // replacements went over the borders of wildcards, or made them
+			return name // replacements went over the borders of wildcards
 		}
 		channel.WriteString(text)
-		if i < 0 {
+		if wildcard == "" {
 			break
 		}
 		token := rest
-		if pattern[i] == '*' {
+		if n.replace.Replace(wildcard) == "*" {
 			token, _, _ = strings.Cut(rest, ".")
 		}
 		channel.WriteString(token)
-		pattern, rest = pattern[i+1:], rest[len(token):]
+		pattern, rest = tail, rest[len(token):]
 	}
 	if rest != "" {
 		return name
 	}
 	return channel.String()
+}
+
+// cutWildcard cuts pattern around its first wildcard, which is empty if there is none.
+func (n *names) cutWildcard(pattern string) (before, wildcard, after string) {
+	at := len(pattern)
+	for _, one := range n.spellings {
+		if i := strings.Index(pattern, one); i >= 0 && i < at {
+			at, wildcard = i, one
+		}
+	}
+	return pattern[:at], wildcard, pattern[at+len(wildcard):]
 }
 
 // routes are the channels of subscriptions, where subjects do not tell them.

@@ -88,14 +88,16 @@ func TestSubjects(t *testing.T) {
 }
 
 func TestUnreplaced(t *testing.T) {
-	n := names{replace: replacer(map[string]string{":": ".", "+": "*", "/": "..."})}
+	var n names
+	n.setReplacements(map[string]string{":": ".", "+": "*", "++": ">", "/": "...", "": "x"})
 	for _, tt := range [][3]string{
 		{"news:*", "news.sport", "news:sport"},
 		{"news:>", "news.sport.today", "news:sport.today"},
 		{"*:news", "a.news", "a:news"},
 		{"a:*.b:*", "a.1.b.2", "a:1.b:2"},
 		{">", "a.b", "a.b"},
-		{"news:+", "news.sport", "news.sport"}, // the wildcard is not the channel's own
+		{"news:+", "news.sport", "news:sport"},
+		{"+:*:++", "a.b.c.d", "a:b:c.d"},
 		{"other:*", "news.sport", "news.sport"},
 	} {
 		if got := n.unreplaced(tt[0], tt[1]); got != tt[2] {
