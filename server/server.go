@@ -23,6 +23,7 @@ import (
 	"stentor/server/hub"
 	"stentor/server/metrics"
 	"stentor/server/policy"
+	"stentor/server/probe"
 	"stentor/server/session"
 	"stentor/server/transport/websocket"
 )
@@ -62,6 +63,7 @@ type Server struct {
 	endpoint *websocket.Endpoint // nil if WebSocket is off
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
+	prober   *probe.Prober
 	draining atomic.Bool
 
 	external, internal *http.Server // internal is nil without internal_port
@@ -108,6 +110,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.node.Start(p)
+	s.prober = probe.New(s.uid, s.engines.Broker, table, r.Loops())
 	if !o.Config.WebSocket.Disabled {
 		s.endpoint = websocket.New(s.endpointConfig(), origins)
 	}
