@@ -19,7 +19,7 @@ import (
 func TestIdleRun(t *testing.T) {
 	server := serve(t, benchtest.Config{Secret: "s3cret", PingEvery: time.Millisecond})
 	r := must(t, server, "idlesub", "--steps", "20,40,60", "--per-channel", "4", "--publish", "--recoverable", "--settle", "20ms",
-		"--hold", "300ms", "--token-hmac-secret", "s3cret", "--pprof-url", "/debug/pprof", "--workers", "3")
+		"--hold", "300ms", "--warm-up", "10", "--token-hmac-secret", "s3cret", "--pprof-url", "/debug/pprof", "--workers", "3")
 	steps := rows(t, r, "steps")
 	if len(steps) != 4 || steps[0].Cells[0] != 0 || steps[3].Cells[0] != 60 || steps[3].Cells[1] != 15 {
 		t.Errorf("steps %+v", steps)
@@ -35,7 +35,7 @@ func TestIdleRun(t *testing.T) {
 	if metric(t, r, "heap bytes per client") < 1000 || metric(t, r, "heap objects per client") < 5 || metric(t, r, "pings answered") == 0 {
 		t.Errorf("%+v", r.Metrics)
 	}
-	if users := server.Users(); len(users) != 60 || users["user-59"] != 1 {
+	if users := server.Users(); len(users) != 60+10 || users["user-59"] != 1 || users["user-69"] != 1 {
 		t.Errorf("%d users", len(users))
 	}
 	if len(r.Series) == 0 || r.Series[len(r.Series)-1].RSS == 0 || r.Machine.Cores == 0 || strings.Contains(r.Command, "s3cret") || !strings.Contains(r.Command, "--recoverable") {

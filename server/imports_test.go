@@ -39,6 +39,7 @@ var importTable = []rule{
 	{from: "server/auth", deny: []string{"server/transport/...", "server/hub"}},
 	{from: "server/policy", deny: []string{"server/transport/...", "server/hub"}},
 	{from: "server/api", deny: []string{"reactor/...", "server/transport/..."}},
+	{from: "server/probe", only: []string{"codec", "engine", "reactor/loop", "server/hub"}},
 	{from: "server/swagger", only: []string{}},
 	{from: "server/transport/...", deny: []string{"server/api", "engine/..."}},
 	{from: "bench/cost", only: []string{}},

@@ -13,6 +13,7 @@ import (
 	"stentor/server/channel"
 	"stentor/server/config"
 	"stentor/server/metrics"
+	"stentor/server/probe"
 )
 
 // apiHandler is the HTTP mouth of the server API.
@@ -43,7 +44,7 @@ func (s *Server) apiHandler() http.Handler {
 func (s *Server) Channels(match func(channel string) bool) map[string]int {
 	found := make(map[string]int)
 	s.node.Table.Channels(func(name string, subscribers int) {
-		if match(name) {
+		if !probe.Own(name) && match(name) {
 			found[name] = subscribers
 		}
 	})

@@ -23,6 +23,7 @@ import (
 	"stentor/server/hub"
 	"stentor/server/metrics"
 	"stentor/server/policy"
+	"stentor/server/probe"
 	"stentor/server/session"
 	"stentor/server/transport/websocket"
 )
@@ -33,7 +34,7 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	// OpenEngine makes the engines; what they receive goes to the receiver.
-	OpenEngine func(engine.Receiver) (Engines, error)
+	OpenEngine func(engine.Node) (Engines, error)
 	// QueueTotalBytesMax bounds what all clients together may have waiting, when the configuration does not say.
 	QueueTotalBytesMax int64
 }
@@ -58,9 +59,11 @@ type Server struct {
 	engines  Engines
 	metrics  *metrics.Metrics
 	pools    [2]*loop.Pool       // of large replies, of fetches
+	lanes    *loop.Lanes         // of work that waits for the engine
 	endpoint *websocket.Endpoint // nil if WebSocket is off
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
+	prober   *probe.Prober
 	draining atomic.Bool
 
 	external, internal *http.Server // internal is nil without internal_port
@@ -77,12 +80,16 @@ func New(o Options) (*Server, error) {
 	s.reactor = r
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
 	s.pools = [2]*loop.Pool{loop.NewPool(o.Log), loop.NewPool(o.Log)}
+	s.lanes = loop.NewLanes(o.Log)
 	table := hub.NewTable(r.Loops())
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
 	table.Watch(s.metrics)
 	if s.engines, err = o.OpenEngine(table); err != nil {
 		return nil, err
+	}
+	if !s.engines.Broker.Local() {
+		table.Connect(s.engines.Broker)
 	}
 	s.node = &session.Node{
 		Settings: session.SettingsOf(o.Config, o.Version),
@@ -93,6 +100,7 @@ func New(o Options) (*Server, error) {
 		Loops:    r.Loops(),
 		Pool:     s.pools[0],
 		Fetches:  s.pools[1],
+		Lanes:    s.lanes,
 		Metrics:  s.metrics,
 		Log:      o.Log,
 		Now:      time.Now,
@@ -102,6 +110,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.node.Start(p)
+	s.prober = probe.New(s.uid, s.engines.Broker, table, r.Loops())
 	if !o.Config.WebSocket.Disabled {
 		s.endpoint = websocket.New(s.endpointConfig(), origins)
 	}
@@ -235,6 +244,8 @@ func (s *Server) Run(ctx context.Context) error {
 	reactorDone := make(chan struct{})
 	run("reactor", func() error { defer close(reactorDone); return s.reactor.Run() })
 	run("positions", func() error { return s.node.CheckPositions(engineCtx) })
+	run("presence", func() error { return s.node.RefreshPresence(engineCtx) })
+	run("channels", func() error { return s.node.Table.Tend(engineCtx) })
 	run("engine", func() error { return s.engines.Broker.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
@@ -281,4 +292,5 @@ func (s *Server) stop(ctx context.Context) {
 	for _, p := range s.pools {
 		p.Close()
 	}
+	s.lanes.Close()
 }

@@ -117,7 +117,7 @@ func listenRemedy(err error) error {
 	return err
 }
 
-func openMemoryEngine(r engine.Receiver) (server.Engines, error) {
+func openMemoryEngine(r engine.Node) (server.Engines, error) {
 	e := memengine.New(memengine.Config{}, r)
 	return server.Engines{Broker: e, Presence: e}, nil
 }

@@ -97,7 +97,7 @@ func open(cfg *config.Config) (*house, error) {
 	return h, nil
 }
 
-func openMemoryEngine(r engine.Receiver) (server.Engines, error) {
+func openMemoryEngine(r engine.Node) (server.Engines, error) {
 	e := memengine.New(memengine.Config{}, r)
 	return server.Engines{Broker: e, Presence: e}, nil
 }

@@ -108,11 +108,3 @@ func (m *Metrics) Handler() http.Handler {
 
 // Write writes the metrics of the server, without those of the process.
 func (m *Metrics) Write(w io.Writer) { m.set.WritePrometheus(w) }
-
-// Health serves {}: the process runs and answers.
-func Health() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, "{}")
-	})
-}
