@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,8 +34,8 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	// OpenEngine makes the engines; what they receive goes to the receiver.
-	OpenEngine func(engine.Node) (Engines, error)
+	// OpenEngine makes the engines of the node with this uid; what they have to say goes to the node.
+	OpenEngine func(node engine.Node, uid string) (Engines, error)
 	// QueueTotalBytesMax bounds what all clients together may have waiting, when the configuration does not say.
 	QueueTotalBytesMax int64
 }
@@ -43,6 +44,9 @@ type Options struct {
 type Engines struct {
 	Broker   engine.Broker
 	Presence engine.Presence
+	Bus      engine.Bus // nil: there are no other nodes
+	// Run is what has to run as long as the node does, that of the broker included.
+	Run []func(context.Context) error
 }
 
 // Server is one node: make it with New, run it once with Run.
@@ -85,7 +89,7 @@ func New(o Options) (*Server, error) {
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
 	table.Watch(s.metrics)
-	if s.engines, err = o.OpenEngine(table); err != nil {
+	if s.engines, err = o.OpenEngine(table, s.uid); err != nil {
 		return nil, err
 	}
 	if !s.engines.Broker.Local() {
@@ -232,7 +236,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.started = time.Now()
 	engineCtx, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
-	ended := make(chan error, 4)
+	ended := make(chan error, 8+len(s.engines.Run))
 	run := func(name string, f func() error) {
 		go func() {
 			// The reactor closes net/http's listener when it ends, and then says itself why.
@@ -246,7 +250,11 @@ func (s *Server) Run(ctx context.Context) error {
 	run("positions", func() error { return s.node.CheckPositions(engineCtx) })
 	run("presence", func() error { return s.node.RefreshPresence(engineCtx) })
 	run("channels", func() error { return s.node.Table.Tend(engineCtx) })
-	run("engine", func() error { return s.engines.Broker.Run(engineCtx) })
+	var engines sync.WaitGroup
+	for _, work := range s.engines.Run {
+		engines.Add(1)
+		run("engine", func() error { defer engines.Done(); return work(engineCtx) })
+	}
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
 		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
@@ -257,7 +265,23 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	return s.shutdown(reactorDone)
+	err := s.shutdown(reactorDone)
+	stopEngine()
+	s.awaitEngines(&engines)
+	return err
+}
+
+// engineStopTimeout is how long engines may take to say their last words to other nodes.
+const engineStopTimeout = 2 * time.Second
+
+func (s *Server) awaitEngines(engines *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { engines.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(engineStopTimeout):
+		s.log.Warn("an engine did not stop in time")
+	}
 }
 
 // shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, HTTP

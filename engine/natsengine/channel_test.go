@@ -67,6 +67,9 @@ func TestWildcards(t *testing.T) {
 		if err := n.publish(pattern, "x"); !errors.Is(err, codec.ErrorBadRequest) {
 			t.Errorf("published to %s: %v", pattern, err)
 		}
+		if err := n.PublishJoin(context.Background(), pattern, &codec.ClientInfo{Client: "c"}); err != nil {
+			t.Errorf("joined %s: %v", pattern, err)
+		}
 	}
 	n.Subscribe("news.s*")
 	if err := n.WaitSubscribed(t, "news.s*"); !errors.Is(err, codec.ErrorBadRequest) {

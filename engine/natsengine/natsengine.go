@@ -168,7 +168,7 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *codec.Publicati
 	return engine.PublishResult{}, e.carry(ctx, &codec.Push{Channel: channel, Pub: p})
 }
 
-// PublishJoin implements engine.Broker.
+// PublishJoin implements engine.Broker. Who is subscribed to a pattern is in no channel, so there is nothing to be told of.
 func (e *Engine) PublishJoin(ctx context.Context, channel string, info *codec.ClientInfo) error {
 	return e.announce(ctx, &codec.Push{Channel: channel, Join: &codec.Join{Info: info}})
 }
@@ -181,6 +181,9 @@ func (e *Engine) PublishLeave(ctx context.Context, channel string, info *codec.C
 func (e *Engine) announce(ctx context.Context, m *codec.Push) error {
 	if e.cfg.Raw.Enabled {
 		return engine.ErrNotAvailable
+	}
+	if e.names.isPattern(m.Channel) {
+		return nil
 	}
 	return e.carry(ctx, m)
 }

@@ -162,8 +162,11 @@ func (e *Engine) configured() []string {
 
 // resume makes all subscriptions on a new connection, and tells of them if there were any.
 func (e *Engine) resume(l *link) error {
-	e.stats.connects.Add(1)
-	e.log.Info("connected to NATS", "url", redacted(l.nc.ConnectedUrlRedacted()), "server", l.nc.ConnectedServerName(), "subscriptions", len(e.subs))
+	text := "connected to NATS"
+	if e.stats.connects.Add(1) > 1 {
+		text = "connected to NATS again"
+	}
+	e.log.Info(text, "url", redacted(l.nc.ConnectedUrlRedacted()), "server", l.nc.ConnectedServerName(), "subscriptions", len(e.subs))
 	if err := e.subscribeBus(l); err != nil {
 		return err
 	}

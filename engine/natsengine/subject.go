@@ -88,6 +88,15 @@ func (n *names) subject(channel string) (string, error) {
 	return subject, nil
 }
 
+// isPattern reports that channel has wildcards and may have them.
+func (n *names) isPattern(channel string) bool {
+	if !n.wildcards {
+		return false
+	}
+	_, wild, err := n.of(channel)
+	return wild && err == nil
+}
+
 // publishSubject is where publications of channel go.
 func (n *names) publishSubject(channel string) (string, error) {
 	subject, wild, err := n.of(channel)
