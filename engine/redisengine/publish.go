@@ -28,16 +28,15 @@ func (b *Broker) Publish(ctx context.Context, channel string, p *codec.Publicati
 	from := len(c.buf)
 	c.buf = codec.AppendStoredPublication(c.buf, p)
 	payload := c.text(from)
-	ctx = s.limit.of(ctx)
 
 	var answer rueidis.RedisResult
 	switch {
 	case o.HasHistory():
 		b.keptCall(c, n, channel, payload, o)
-		answer = b.scripts.publish.Exec(ctx, client, c.keys, c.args)
+		answer = b.scripts.publish.run(ctx, client, n, c)
 	case o.IdempotencyKey != "":
 		onceCall(c, n, channel, payload, o)
-		answer = b.scripts.publishOnce.Exec(ctx, client, c.keys, c.args)
+		answer = b.scripts.publishOnce.run(ctx, client, n, c)
 	default:
 		answer = client.Do(ctx, c.publishCommand(client, n, channel, payload))
 	}
@@ -120,7 +119,13 @@ func (c *call) topicKey(n names, channel string) string {
 // arrives in order, what two do may not.
 func (c *call) publishCommand(client rueidis.Client, n names, channel, payload string) rueidis.Completed {
 	topic := c.name(n, topicPart, channel)
-	return client.B().Arbitrary(n.publishCommand()).Keys(topic).Args(payload).Build()
+	switch n.form {
+	case partitionedNames:
+		return client.B().Spublish().Channel(topic).Message(payload).Build()
+	case taggedNames:
+		return client.B().Publish().Channel(topic).Message(payload).Build().SetSlot(topic)
+	}
+	return client.B().Publish().Channel(topic).Message(payload).Build()
 }
 
 // epochDigits are what epochs consist of.
@@ -185,7 +190,7 @@ func (b *Broker) tell(ctx context.Context, what, prefix, channel string, info *c
 	from := len(c.buf)
 	c.buf = codec.AppendStoredClientInfo(append(c.buf, prefix...), info)
 	payload := c.text(from)
-	answer := client.Do(s.limit.of(ctx), c.publishCommand(client, n, channel, payload))
+	answer := client.Do(ctx, c.publishCommand(client, n, channel, payload))
 	defer c.done(answer)
 	if err := answer.Error(); err != nil {
 		return s.failed(what, channel, err)
