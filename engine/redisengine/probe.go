@@ -1,0 +1,86 @@
+package redisengine
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ProbeInterval is how long a connection for subscriptions may be silent before it is probed. It answers a ping although nothing arrives
+// on it any more if it leads to a server that was left behind by a failover: so a message is published to a topic of its own,
+// the way all messages go, and has to come within another interval.
+const ProbeInterval = 5 * time.Second
+
+// errSilent is why a connection is given up although it answers.
+var errSilent = errors.New("what is published does not arrive on this connection: the server behind it is out of date")
+
+// probe is what a line knows of its silence. Only the line's goroutine touches it; the answers of publishing come on published.
+type probe struct {
+	topic     string
+	heard     uint64    // at the last look
+	next      time.Time // of the next look
+	busy      bool      // one is being published
+	sent      bool      // one was published since something was heard
+	published chan error
+}
+
+// openProbe subscribes to the topic of the probe. As the first command of a connection it also shows that it works.
+func (l *line) openProbe(ctx context.Context) error {
+	l.probe = probe{topic: l.names.prefix + probePart + newID(), published: make(chan error, 1)}
+	if l.sharded {
+		if list := l.list(); len(list) > 0 {
+			l.probe.topic += "{" + partitionTag(list[0].partition) + "}"
+		}
+	}
+	l.probe.next = time.Now().Add(l.shard.broker.cfg.probeInterval)
+	limited, cancel := context.WithTimeout(ctx, l.shard.link.IOTimeout())
+	defer cancel()
+	return l.conn.Do(limited, l.command(true, []string{l.probe.topic})).Error()
+}
+
+// checkProbe looks whether something was heard, and is an error if a probe was not. It returns when to look again.
+func (l *line) checkProbe(ctx context.Context, now time.Time) (time.Duration, error) {
+	p := &l.probe
+	select {
+	case err := <-p.published:
+		p.busy, p.sent = false, err == nil
+		p.next = now.Add(l.shard.broker.cfg.probeInterval)
+	default:
+	}
+	if wait := p.next.Sub(now); wait > 0 {
+		return wait, nil
+	}
+	p.next = now.Add(l.shard.broker.cfg.probeInterval)
+	if heard := l.heard.Load(); heard != p.heard {
+		p.heard, p.sent = heard, false
+		return l.shard.broker.cfg.probeInterval, nil
+	}
+	if p.sent {
+		return 0, errSilent
+	}
+	if !p.busy {
+		p.busy = true
+		l.shard.broker.working.Go(func() { l.publishProbe(ctx, p.topic, p.published) })
+	}
+	return l.shard.broker.cfg.probeInterval, nil
+}
+
+// publishProbe publishes to the topic of a probe. It has a goroutine of its own, one for a line at a time, since it may take as long as
+// the I/O time limit.
+func (l *line) publishProbe(ctx context.Context, topic string, published chan<- error) {
+	limited, cancel := context.WithTimeout(ctx, l.shard.link.IOTimeout())
+	defer cancel()
+	client, err := l.shard.link.Client()
+	if err == nil {
+		command := "PUBLISH"
+		if l.sharded {
+			command = "SPUBLISH"
+		}
+		err = client.Do(limited, client.B().Arbitrary(command).Keys(topic).Args("").Build()).Error()
+	}
+	select {
+	case published <- err:
+	default: // of an earlier connection
+	}
+	l.kick()
+}
