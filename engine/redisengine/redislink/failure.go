@@ -24,8 +24,6 @@ func Failure(err error) error {
 	return fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
 }
 
-func isUnreachable(err error) bool { return errors.Is(err, engine.ErrUnreachable) }
-
 // notReady reports that what a server says will be different once it, or another, has become master and has read its data.
 func notReady(said string) bool {
 	for _, word := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "BUSY"} {

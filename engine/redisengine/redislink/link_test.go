@@ -363,7 +363,7 @@ func TestHash(t *testing.T) {
 		key     uint64
 		n, want int
 	}{{1, 1, 0}, {42, 57, 43}, {0xDEAD10CC, 1, 0}, {0xDEAD10CC, 666, 361}, {256, 1024, 520}} {
-		if got := bucket(c.key, c.n); got != c.want {
+		if got := jump(c.key, c.n); got != c.want {
 			t.Errorf("bucket of %d among %d is %d, want %d", c.key, c.n, got, c.want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -46,24 +47,21 @@ func (s *Shard) Client() (rueidis.Client, error) {
 	return nil, engine.ErrUnreachable
 }
 
-// Read has fn read: from replicas if Config.ReplicaReads is set and they answer, else where Client writes. What replicas have may be
-// old. fn may be called twice; it returns the error of a command as it is, and Read makes one of the engine of it.
-func (s *Shard) Read(fn func(rueidis.Client) error) error {
+// Reader runs commands that only read: on replicas if Config.ReplicaReads is set and they answer, else where Client writes. What replicas
+// have may be old. When one does not answer, ask Client.
+func (s *Shard) Reader() (rueidis.Client, error) {
 	if c := s.replicas.client.Load(); c != nil {
-		if err := Failure(fn(*c)); !isUnreachable(err) {
-			return err
-		}
+		return *c, nil
 	}
-	client, err := s.Client()
-	if err != nil {
-		return err
-	}
-	return Failure(fn(client))
+	return s.Client()
 }
 
 // Cluster reports that keys used together need a hash tag. An address without a word of it may turn out to be a cluster's when it
 // is reached: so ask after Client, and each time.
 func (s *Shard) Cluster() bool { return s.cluster.Load() }
+
+// IOTimeout is how long an answer of the shard is waited for at most.
+func (s *Shard) IOTimeout() time.Duration { return s.settings.ioTimeout }
 
 // Name says in logs which one it is. There is no password in it.
 func (s *Shard) Name() string { return s.name }
