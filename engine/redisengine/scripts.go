@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 )
@@ -29,11 +30,12 @@ type scripts struct {
 	publish, publishOnce, history script
 }
 
-func newScripts(lists bool) scripts {
+func newScripts(lists, sharded bool) scripts {
+	publish, history := publishStreamText, historyStreamText
 	if lists {
-		return scripts{newScript(publishListText), newScript(publishOnceText), newScript(historyListText)}
+		publish, history = publishListText, historyListText
 	}
-	return scripts{newScript(publishStreamText), newScript(publishOnceText), newScript(historyStreamText)}
+	return scripts{newScript(publish, sharded), newScript(publishOnceText, sharded), newScript(history, sharded)}
 }
 
 // script goes by its hash. A server that does not know it, as after a restart, has done nothing and is sent the text.
@@ -41,7 +43,10 @@ type script struct {
 	text, hash string
 }
 
-func newScript(text string) script {
+func newScript(text string, sharded bool) script {
+	if sharded {
+		text = strings.ReplaceAll(text, "'publish'", "'spublish'")
+	}
 	sum := sha1.Sum([]byte(text))
 	return script{text, hex.EncodeToString(sum[:])}
 }
