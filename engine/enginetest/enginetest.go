@@ -79,12 +79,14 @@ type testCase struct {
 type fixture struct {
 	*testing.T
 	Subject
-	rec *Recorder
+	rec   *Recorder
+	name  string // of the node
+	heard heard  // from the bus
 }
 
 func newFixture(t *testing.T, open func(t *testing.T, n engine.Node) Subject) *fixture {
 	rec := NewRecorder()
-	f := &fixture{T: t, Subject: open(t, rec), rec: rec}
+	f := &fixture{T: t, Subject: open(t, rec), rec: rec, name: fmt.Sprintf("node-%x", rand.Uint64())}
 	f.start()
 	return f
 }
@@ -92,6 +94,9 @@ func newFixture(t *testing.T, open func(t *testing.T, n engine.Node) Subject) *f
 // start runs the engine for as long as the test.
 func (f *fixture) start() {
 	t := f.T
+	if f.Bus != nil {
+		f.Bus.Listen(f.name, f.heard.take)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Broker.Run(ctx) }()
@@ -119,10 +124,7 @@ func (f *fixture) peer() *fixture {
 	if f.Peer == nil {
 		f.Skip("the engine shares nothing with other nodes")
 	}
-	rec := NewRecorder()
-	p := &fixture{T: f.T, Subject: f.Peer(f.T, rec), rec: rec}
-	p.start()
-	return p
+	return newFixture(f.T, f.Peer)
 }
 
 // keep is how most tests publish.

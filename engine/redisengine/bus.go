@@ -52,12 +52,12 @@ func (b *Broker) Send(ctx context.Context, node string, message []byte) error {
 	return b.sendControl(ctx, nodePart+node, message)
 }
 
-// sendControl publishes on one shard. All that a node sends goes through the same one, since only so it arrives in order; which one
-// differs from node to node. While that one cannot be reached the next takes its place.
+// sendControl publishes on one shard, and in a cluster on one node of it. All that a node sends goes the same way, since only so it
+// arrives in order; which way that is differs from node to node. While a shard cannot be reached the next takes its place.
 func (b *Broker) sendControl(ctx context.Context, part string, message []byte) error {
-	first := 0
+	first, route := 0, b.cfg.Prefix+controlPart
 	if l := b.listener.Load(); l != nil {
-		first = l.first
+		first, route = l.first, l.own
 	}
 	topic := b.cfg.Prefix + part
 	var err error
@@ -67,8 +67,8 @@ func (b *Broker) sendControl(ctx context.Context, part string, message []byte) e
 		if client, err = s.link.Client(); err != nil {
 			continue
 		}
-		command := client.B().Arbitrary("PUBLISH").Keys(topic).Args(string(message)).Build()
-		return s.failed("publish to", topic, client.Do(s.limit.of(ctx), command).Error())
+		command := client.B().Publish().Channel(topic).Message(string(message)).Build().SetSlot(route)
+		return s.failed("publish to", topic, client.Do(ctx, command).Error())
 	}
 	return b.shards[first].failed("publish to", topic, err)
 }

@@ -1,10 +1,8 @@
 package redisengine
 
 import (
-	"context"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -82,32 +80,9 @@ func (c *call) flag(yes bool) {
 	}
 }
 
-// deadlines bounds calls that bring no end of their own, all those of a moment by one context: a timer for each would cost more than
-// the rest of a call.
-type deadlines struct {
-	limit time.Duration
-	now   atomic.Pointer[deadline]
-}
-
-type deadline struct {
-	ctx   context.Context
-	until time.Time // when the next one is due
-}
-
-// deadlineShare is the part of the limit by which a call may get less time than the limit.
-const deadlineShare = 20
-
-// of is ctx if it ends by itself, else one that ends when the limit is over.
-func (d *deadlines) of(ctx context.Context) context.Context {
-	if ctx.Done() != nil {
-		return ctx
+// trim takes empty arguments off the end. Each argument costs Redis and us more than its bytes.
+func (c *call) trim() {
+	for len(c.args) > 0 && c.args[len(c.args)-1] == "" {
+		c.args = c.args[:len(c.args)-1]
 	}
-	now := time.Now()
-	if last := d.now.Load(); last != nil && now.Before(last.until) {
-		return last.ctx
-	}
-	next, cancel := context.WithTimeout(context.Background(), d.limit)
-	context.AfterFunc(next, cancel)
-	d.now.Store(&deadline{next, now.Add(d.limit / deadlineShare)})
-	return next
 }

@@ -39,20 +39,19 @@ func (b *Broker) History(ctx context.Context, channel string, f engine.HistoryFi
 func (b *Broker) history(
 	ctx context.Context, s *shard, client rueidis.Client, n names, channel string, f engine.HistoryFilter,
 ) ([]*codec.Publication, codec.StreamPosition, error) {
-	ctx = s.limit.of(ctx)
 	if reader, err := s.link.Reader(); err == nil && reader != client {
-		pubs, at, err := b.read(ctx, reader, b.scripts.historyOfReplica, n, channel, f, false)
+		pubs, at, err := b.read(ctx, reader, n, channel, f, true)
 		if err == nil && at.Epoch != "" {
 			return pubs, at, nil
 		}
 		// The replica cannot be asked, is too old for scripts that only read, or does not know enough.
 	}
-	return b.read(ctx, client, b.scripts.history, n, channel, f, true)
+	return b.read(ctx, client, n, channel, f, false)
 }
 
-// read runs a script of history, which makes an epoch if it may write and there is none.
+// read runs the script of history, which makes an epoch if there is none, but not on a replica.
 func (b *Broker) read(
-	ctx context.Context, client rueidis.Client, script *rueidis.Lua, n names, channel string, f engine.HistoryFilter, writes bool,
+	ctx context.Context, client rueidis.Client, n names, channel string, f engine.HistoryFilter, replica bool,
 ) ([]*codec.Publication, codec.StreamPosition, error) {
 	c := newCall()
 	history, meta := b.cfg.historyParts()
@@ -65,12 +64,14 @@ func (b *Broker) read(
 	}
 	c.milliseconds(f.MetaTTL)
 	c.milliseconds(min(f.MetaTTL, UnusedTTL))
-	if writes {
-		c.epoch()
-	} else {
+	var answer rueidis.RedisResult
+	if replica {
 		c.arg("")
+		answer = b.scripts(n).history.runOnReplica(ctx, client, n, c)
+	} else {
+		c.epoch()
+		answer = b.scripts(n).history.run(ctx, client, n, c)
 	}
-	answer := script.Exec(ctx, client, c.keys, c.args)
 	defer c.done(answer)
 	list, err := answer.ToArray()
 	if err != nil {
@@ -193,7 +194,7 @@ func (b *Broker) RemoveHistory(ctx context.Context, channel string) error {
 	}
 	history, _ := b.cfg.historyParts()
 	key := string(n.append(nil, history, channel))
-	if err := client.Do(s.limit.of(ctx), client.B().Unlink().Key(key).Build()).Error(); err != nil {
+	if err := client.Do(ctx, client.B().Unlink().Key(key).Build()).Error(); err != nil {
 		return s.failed("remove the history of", channel, err)
 	}
 	return nil

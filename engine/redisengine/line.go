@@ -23,7 +23,7 @@ const (
 
 // Times of losing and finding a connection.
 const (
-	redialFirst = 50 * time.Millisecond
+	redialFirst = 10 * time.Millisecond
 	redialLast  = time.Second
 	// patienceMax is how long who subscribes waits for a connection that is just not there, before it is told so.
 	patienceMax = time.Second

@@ -28,16 +28,15 @@ func (b *Broker) Publish(ctx context.Context, channel string, p *codec.Publicati
 	from := len(c.buf)
 	c.buf = codec.AppendStoredPublication(c.buf, p)
 	payload := c.text(from)
-	ctx = s.limit.of(ctx)
 
 	var answer rueidis.RedisResult
 	switch {
 	case o.HasHistory():
 		b.keptCall(c, n, channel, payload, o)
-		answer = b.scripts.publish.Exec(ctx, client, c.keys, c.args)
+		answer = b.scripts(n).publish.run(ctx, client, n, c)
 	case o.IdempotencyKey != "":
 		onceCall(c, n, channel, payload, o)
-		answer = b.scripts.publishOnce.Exec(ctx, client, c.keys, c.args)
+		answer = b.scripts(n).publishOnce.run(ctx, client, n, c)
 	default:
 		answer = client.Do(ctx, c.publishCommand(client, n, channel, payload))
 	}
@@ -73,19 +72,14 @@ func (b *Broker) keptCall(c *call, n names, channel, payload string, o engine.Pu
 	c.milliseconds(o.HistoryTTL)
 	c.milliseconds(o.HistoryMetaTTL)
 	c.epoch()
-	c.arg(n.publishCommand())
 	c.arg(topic)
 	c.resultTTL(o)
 	c.flag(o.Delta)
-	if b.cfg.HistoryUseLists {
-		return
-	}
-	if o.Version == 0 {
-		c.arg("")
-	} else {
+	if o.Version != 0 && !b.cfg.HistoryUseLists {
 		c.number(o.Version)
+		c.arg(o.VersionEpoch)
 	}
-	c.arg(o.VersionEpoch)
+	c.trim()
 }
 
 // onceCall makes the call of publish_once.lua.
@@ -93,7 +87,6 @@ func onceCall(c *call, n names, channel, payload string, o engine.PublishOptions
 	c.result(n, channel, o.IdempotencyKey)
 	topic := c.topicKey(n, channel)
 	c.arg(payload)
-	c.arg(n.publishCommand())
 	c.arg(topic)
 	c.resultTTL(o)
 }
@@ -120,7 +113,13 @@ func (c *call) topicKey(n names, channel string) string {
 // arrives in order, what two do may not.
 func (c *call) publishCommand(client rueidis.Client, n names, channel, payload string) rueidis.Completed {
 	topic := c.name(n, topicPart, channel)
-	return client.B().Arbitrary(n.publishCommand()).Keys(topic).Args(payload).Build()
+	switch n.form {
+	case partitionedNames:
+		return client.B().Spublish().Channel(topic).Message(payload).Build()
+	case taggedNames:
+		return client.B().Publish().Channel(topic).Message(payload).Build().SetSlot(topic)
+	}
+	return client.B().Publish().Channel(topic).Message(payload).Build()
 }
 
 // epochDigits are what epochs consist of.
@@ -185,7 +184,7 @@ func (b *Broker) tell(ctx context.Context, what, prefix, channel string, info *c
 	from := len(c.buf)
 	c.buf = codec.AppendStoredClientInfo(append(c.buf, prefix...), info)
 	payload := c.text(from)
-	answer := client.Do(s.limit.of(ctx), c.publishCommand(client, n, channel, payload))
+	answer := client.Do(ctx, c.publishCommand(client, n, channel, payload))
 	defer c.done(answer)
 	if err := answer.Error(); err != nil {
 		return s.failed(what, channel, err)

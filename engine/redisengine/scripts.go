@@ -1,7 +1,12 @@
 package redisengine
 
 import (
+	"context"
+	"crypto/sha1"
 	_ "embed"
+	"encoding/hex"
+	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 )
@@ -20,22 +25,66 @@ var (
 	historyListText string
 )
 
-// scripts are what a broker runs in Redis. They go by their hash; a server that does not know one, as after a restart, is sent the text.
+// scripts are what a broker runs in Redis.
 type scripts struct {
-	publish, publishOnce *rueidis.Lua
-	history              *rueidis.Lua
-	historyOfReplica     *rueidis.Lua
+	publish, publishOnce, history script
 }
 
-func newScripts(lists bool) scripts {
+func newScripts(lists, sharded bool) scripts {
 	publish, history := publishStreamText, historyStreamText
 	if lists {
 		publish, history = publishListText, historyListText
 	}
-	return scripts{
-		publish:          rueidis.NewLuaScript(publish),
-		publishOnce:      rueidis.NewLuaScript(publishOnceText),
-		history:          rueidis.NewLuaScript(history),
-		historyOfReplica: rueidis.NewLuaScriptReadOnly(history),
+	return scripts{newScript(publish, sharded), newScript(publishOnceText, sharded), newScript(history, sharded)}
+}
+
+// script goes by its hash. A server that does not know it, as after a restart, has done nothing and is sent the text.
+type script struct {
+	text, hash string
+}
+
+func newScript(text string, sharded bool) script {
+	if sharded {
+		text = strings.ReplaceAll(text, "'publish'", "'spublish'")
 	}
+	sum := sha1.Sum([]byte(text))
+	return script{text, hex.EncodeToString(sum[:])}
+}
+
+// run runs the script with keys and arguments of c.
+func (s script) run(ctx context.Context, client rueidis.Client, n names, c *call) rueidis.RedisResult {
+	answer := client.Do(ctx, c.command(client, n, "EVALSHA", s.hash, false))
+	if unknownScript(answer) {
+		answer = client.Do(ctx, c.command(client, n, "EVAL", s.text, false))
+	}
+	return answer
+}
+
+// runOnReplica is run for a script that writes nothing. It needs Redis 7.
+func (s script) runOnReplica(ctx context.Context, client rueidis.Client, n names, c *call) rueidis.RedisResult {
+	answer := client.Do(ctx, c.command(client, n, "EVALSHA_RO", s.hash, true))
+	if unknownScript(answer) {
+		answer = client.Do(ctx, c.command(client, n, "EVAL_RO", s.text, true))
+	}
+	return answer
+}
+
+func unknownScript(answer rueidis.RedisResult) bool {
+	said, is := rueidis.IsRedisErr(answer.Error())
+	return is && said.IsNoScript()
+}
+
+// command is a script with its keys and arguments. The slot of the keys is computed for clusters only.
+func (c *call) command(client rueidis.Client, n names, name, script string, reads bool) rueidis.Completed {
+	build := client.B().Arbitrary(name, script, strconv.Itoa(len(c.keys)))
+	if n.form == plainNames {
+		build = build.Args(c.keys...)
+	} else {
+		build = build.Keys(c.keys...)
+	}
+	build = build.Args(c.args...)
+	if reads {
+		return build.ReadOnly()
+	}
+	return build.Build()
 }

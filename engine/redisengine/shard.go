@@ -2,6 +2,7 @@ package redisengine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"stentor/engine"
 	"stentor/engine/redisengine/redislink"
 )
 
@@ -17,7 +19,6 @@ type shard struct {
 	broker *Broker
 	link   *redislink.Shard
 	log    *slog.Logger
-	limit  deadlines
 
 	interests []*interest // in channels: one, or one for each partition
 	control   *interest   // in the topics of the bus
@@ -28,7 +29,7 @@ type shard struct {
 }
 
 func newShard(b *Broker, link *redislink.Shard) *shard {
-	s := &shard{broker: b, link: link, log: b.log.With("redis", link.Name()), limit: deadlines{limit: link.IOTimeout()}}
+	s := &shard{broker: b, link: link, log: b.log.With("redis", link.Name())}
 	s.control = newInterest(nil, 0, func() {})
 	s.controlLine = newLine(s, anyOwner, false, b.receiveControl, s.control)
 	if b.cfg.ShardedPubSubPartitions == 0 {
@@ -80,7 +81,10 @@ func (s *shard) failed(what, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s %s in Redis at %s: %w", what, name, s.link.Name(), redislink.Failure(err))
+	if !errors.Is(err, engine.ErrUnreachable) { // the link has not said so already
+		err = redislink.Failure(err)
+	}
+	return fmt.Errorf("%s %s, Redis at %s: %w", what, name, s.link.Name(), err)
 }
 
 // sleep waits for d; false if ctx ended before.

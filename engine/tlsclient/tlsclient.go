@@ -102,8 +102,8 @@ func read(option, value string) ([]byte, error) {
 // readFile reads PEM text. Its errors do not tell the name.
 func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
-	if err == nil && info.Size() > fileSizeMax {
-		return nil, fmt.Errorf("it has %d bytes; certificates and keys have fewer than %d", info.Size(), fileSizeMax)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > fileSizeMax) {
+		return nil, fmt.Errorf("it is no regular file of at most %d bytes", fileSizeMax)
 	}
 	var text []byte
 	if err == nil {

@@ -12,10 +12,11 @@ import (
 // MasterName is what the sentinels of tests call the master they watch.
 const MasterName = "tested"
 
-// Times of sentinels, in milliseconds: a master silent for sentinelDownAfter is replaced.
+// Times of sentinels, in milliseconds: a master silent for sentinelDownAfter is replaced, but none within twice sentinelFailoverTimeout
+// after the last one.
 const (
 	sentinelDownAfter       = 1000
-	sentinelFailoverTimeout = 5000
+	sentinelFailoverTimeout = 2000
 )
 
 // Group is a master, its replica, and three sentinels of which two decide.
@@ -30,9 +31,10 @@ type Group struct {
 func Sentinel(t testing.TB, args ...string) *Group {
 	t.Helper()
 	g := &Group{t: t}
+	args = append([]string{"--repl-diskless-sync-delay", "0"}, args...) // a replica is served at once
 	g.Servers[0] = Start(t, args...)
 	port := strconv.Itoa(g.Servers[0].Port)
-	g.Servers[1] = Start(t, append([]string{"--replicaof", "127.0.0.1 " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
+	g.Servers[1] = Start(t, append([]string{"--replicaof", "127.0.0.1 " + port}, args...)...)
 	eventually(t, "the replica follows the master", func() bool {
 		return g.Servers[1].says("replication", "master_link_status:up") && g.Servers[0].says("replication", "connected_slaves:1")
 	})

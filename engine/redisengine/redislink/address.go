@@ -122,13 +122,13 @@ func (s settings) withQuery(query string, useTLS bool) (settings, error) {
 	s.replicaReads = r.boolean("replica_client_enabled", s.replicaReads)
 	r.text("client_name", &s.clientName)
 	r.text("sentinel_client_name", &s.sentinelClientName)
+	if s.kind == kindPlain && values.Has("sentinel_master_name") {
+		s.kind = kindSentinel
+	}
 	r.text("sentinel_master_name", &s.masterName)
 	r.text("sentinel_user", &s.sentinelUser)
 	r.text("sentinel_password", &s.sentinelPassword)
 	s.addresses = r.take("addr")
-	if s.kind == kindPlain && s.masterName != "" && values.Has("sentinel_master_name") {
-		s.kind = kindSentinel
-	}
 	s.tls = r.tls("tls_", useTLS, s.tls)
 	s.sentinelTLS = r.tls("sentinel_tls_", r.boolean("sentinel_tls_enabled", useTLS && s.kind == kindSentinel), s.sentinelTLS)
 	for name := range r.values {

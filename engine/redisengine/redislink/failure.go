@@ -50,6 +50,10 @@ var remedies = []struct{ words, kind, remedy string }{
 	{"CLUSTERDOWN", "cluster", "bring back the nodes of the cluster that keep the missing slots"},
 	{"out of range", "database", "the server has fewer databases: set db to a smaller number"},
 	{"CLUSTER", "cluster", "the address must be that of a node of a cluster"},
+	{"max number of clients", "clients", "raise maxclients of the server, or find out who has so many connections"},
+	{errReplica.Error(), "replica", "none is needed if a failover is under way; else use the address of the master, or of sentinels"},
+	{"EOF", "closed", "check that the port is one of Redis, and whether it speaks TLS"},
+	{"connection reset", "closed", "check that the port is one of Redis, and whether it speaks TLS"},
 	{"no such host", "name", "check the name of the host, and the name servers of this machine"},
 	{"connection refused", "refused", "start the server, or correct the address"},
 }
@@ -64,25 +68,10 @@ func explain(err error) (kind, remedy string) {
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return "timeout", "check that the server runs and that nothing between keeps its packets; connect_timeout and io_timeout are the limits"
+		return "timeout", "check that the server runs, that nothing in between keeps its packets, and that its port speaks TLS if that is on; " +
+			"connect_timeout and io_timeout are the limits"
 	}
 	return "other", "check the server and its address"
-}
-
-// tellFailure logs that the shard cannot be reached: once, and again when the reason is another one.
-func (s *Shard) tellFailure(err error) {
-	kind, remedy := explain(err)
-	if kind == s.told {
-		return
-	}
-	s.told = kind
-	s.log.Error("Redis cannot be reached; trying again", "error", s.settings.withoutSecrets(err.Error()), "remedy", remedy)
-}
-
-// tellReached logs that the shard can be reached.
-func (s *Shard) tellReached() {
-	s.told = ""
-	s.log.Info("Redis is reached")
 }
 
 // withoutSecrets blots out passwords: a server that does not know a command may repeat it.

@@ -32,6 +32,9 @@ const flushDelay = 100 * time.Microsecond
 // what was missed.
 const topologyInterval = 5 * time.Second
 
+// redirectionsMax is how often nodes of a cluster may send a command on to each other: twice is usual while slots move.
+const redirectionsMax = 8
+
 // keepAliveShare is the part of the I/O time limit after which a connection that nothing came from is asked for a sign of life. That
 // answer is then waited for: a command may meet a server that stopped to answer just after one such question, so it waits for two
 // intervals and the limit of the answer. All three together are the I/O time limit.
@@ -82,6 +85,7 @@ func (s settings) option() rueidis.ClientOption {
 		}
 	default:
 		o.ClusterOption.ShardsRefreshInterval = topologyInterval
+		o.ClusterOption.MaxMovedRedirections = redirectionsMax
 	}
 	return o
 }

@@ -107,11 +107,14 @@ func (l *Link) Shard(channel string) *Shard {
 	if len(l.shards) == 1 {
 		return l.shards[0]
 	}
-	return l.shards[bucket(hash(channel), len(l.shards))]
+	return l.shards[Bucket(channel, len(l.shards))]
 }
 
-// hash is FNV-1a, 64 bits. It and bucket decide which server keeps a channel: they must never change, and are what other
-// servers of this protocol use on the same Redis.
+// Bucket puts a name into one of n buckets. It is how channels are shared among shards, and among the partitions of sharded
+// pub/sub, by all nodes on the same Redis: it must never change.
+func Bucket(name string, n int) int { return jump(hash(name), n) }
+
+// hash is FNV-1a, 64 bits.
 func hash(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
@@ -120,8 +123,8 @@ func hash(s string) uint64 {
 	return h
 }
 
-// bucket is the jump consistent hash (Lamping and Veach, 2014): of n buckets, one more takes only 1/(n+1) of the keys away.
-func bucket(key uint64, n int) int {
+// jump is the jump consistent hash (Lamping and Veach, 2014): of n buckets, one more takes only 1/(n+1) of the keys away.
+func jump(key uint64, n int) int {
 	at, next := int64(-1), int64(0)
 	for next < int64(n) {
 		at = next
