@@ -213,6 +213,53 @@ func TestCollectedLeaves(t *testing.T) {
 	}
 }
 
+// TestCollectedSince: a member gets nothing that was collected before it came. With others who are silent all the time that would be
+// all there ever was, and what came before the channel lost its epoch would make it fail, again and again.
+func TestCollectedSince(t *testing.T) {
+	r, _ := newFarRig(t, 1)
+	var silent []*listener
+	join := func() {
+		x := r.joinWith(0, "news", codec.JSON, Options{Positioned: true})
+		r.table.Silence(x.sub, true)
+		silent = append(silent, x)
+	}
+	letIn := func(at uint64, epoch string) *listener {
+		x := silent[0]
+		silent = silent[1:]
+		r.table.Position(x.sub, codec.StreamPosition{Offset: at, Epoch: epoch})
+		r.table.LetIn(x.sub)
+		return x
+	}
+	join()
+	r.publishAt("news", 7, "old")
+	r.settle()
+	join()
+	join()
+	for n := uint64(1); n <= 3; n++ {
+		r.publishAt("news", n, "new")
+		r.settle()
+		join()
+	}
+	if x := letIn(1, "new"); !slices.Equal(x.failed, []Failure{Lost}) {
+		t.Errorf("the first one failed %v: it has seen the end of an epoch", x.failed)
+	}
+	for _, from := range []uint64{0, 1, 1} {
+		x := letIn(from, "new")
+		if got, want := offsets(x), offsetsFrom(from+1, 3); !slices.Equal(got, want) || len(x.failed) > 0 {
+			t.Errorf("from %d: got %v, want %v; failed %v", from, got, want, x.failed)
+		}
+	}
+	k := r.table.locals[0].collecting[silent[0].sub.channel]
+	if len(k.events) != 1 || k.bytes != k.events[0].cost() {
+		t.Errorf("%d are kept, %d bytes, for two that came before the last one and after it", len(k.events), k.bytes)
+	}
+	silent[1].leave()
+	letIn(2, "new").expect("4@3")
+	if r.table.locals[0].collecting != nil {
+		t.Error("collecting goes on")
+	}
+}
+
 // offsets are those of what a listener got, in order.
 func offsets(x *listener) (list []uint64) {
 	for _, words := range x.got {
