@@ -128,6 +128,25 @@ func TestUpstreamFails(t *testing.T) {
 	}
 }
 
+// TestUpstreamFailedBefore: the outcome may be there before a member waits for it, such as one that waits for another channel first.
+func TestUpstreamFailedBefore(t *testing.T) {
+	r, b := newFarRig(t, 1)
+	w := new(waitingResident)
+	h := r.loops[0].Add(w)
+	x := r.join(0, "news")
+	b.expect(t, "+news")
+	r.table.Subscribed("news", errors.New("no"))
+	if r.table.Await(x.sub, h) {
+		t.Fatal("live although it failed")
+	}
+	b.expect(t, "+news")
+	r.table.Subscribed("news", nil)
+	r.settle()
+	if want := []any{Outcome{x.sub, nil}}; !slices.Equal(w.orders, want) {
+		t.Errorf("heard %v, want %v", w.orders, want)
+	}
+}
+
 type waitingResident struct{ orders []any }
 
 func (w *waitingResident) Order(what any)   { w.orders = append(w.orders, what) }
