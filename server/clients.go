@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"math/bits"
 	"time"
 
@@ -10,25 +11,27 @@ import (
 	"stentor/server/session"
 )
 
-// clients gives orders to the sessions of a user (api.Clients). The order goes to the mailboxes of the loops that the sessions
-// live on, the same mailboxes that publications go to.
+// clients gives orders to the sessions of a user on this node (api.Clients). The order goes to the mailboxes of the loops that the
+// sessions live on, the same mailboxes that publications go to. It never fails.
 type clients struct {
 	node *session.Node
 }
 
 // Disconnect ends sessions. They end by and by.
-func (c clients) Disconnect(to api.Target, why codec.Disconnect) {
+func (c clients) Disconnect(_ context.Context, to api.Target, why codec.Disconnect) error {
 	c.order(to, session.Disconnect{Target: target(to), Disconnect: why}, nil)
+	return nil
 }
 
 // Unsubscribe removes channel, or every channel when it is empty, from sessions.
-func (c clients) Unsubscribe(to api.Target, channel string, why codec.Unsubscribe) {
+func (c clients) Unsubscribe(_ context.Context, to api.Target, channel string, why codec.Unsubscribe) error {
 	c.carryOut(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why})
+	return nil
 }
 
 // Subscribe adds a channel to sessions. What the caller publishes next reaches them; mail for members that are not there yet would
 // not even be posted.
-func (c clients) Subscribe(to api.Target, order api.Subscribe) {
+func (c clients) Subscribe(_ context.Context, to api.Target, order api.Subscribe) error {
 	c.carryOut(to, session.Subscribe{
 		Target:       target(to),
 		Channel:      order.Channel,
@@ -38,11 +41,13 @@ func (c clients) Subscribe(to api.Target, order api.Subscribe) {
 		RecoverSince: order.RecoverSince,
 		Override:     order.Override,
 	})
+	return nil
 }
 
 // Refresh lets sessions expire at another time, or now.
-func (c clients) Refresh(to api.Target, order api.Refresh) {
+func (c clients) Refresh(_ context.Context, to api.Target, order api.Refresh) error {
 	c.carryOut(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info})
+	return nil
 }
 
 // orderWaitMax bounds how long carryOut waits for the loops. One that is stopped never answers.

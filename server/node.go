@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"strconv"
@@ -40,14 +41,18 @@ func (s *Server) apiHandler() http.Handler {
 }
 
 // Channels are the channels of this node that match and their numbers of subscribers (api.Node).
-func (s *Server) Channels(match func(channel string) bool) map[string]int {
+func (s *Server) Channels(_ context.Context, pattern string) (map[string]int, error) {
+	match, err := api.CompilePattern(pattern)
+	if err != nil {
+		return nil, err
+	}
 	found := make(map[string]int)
 	s.node.Table.Channels(func(name string, subscribers int) {
 		if match(name) {
 			found[name] = subscribers
 		}
 	})
-	return found
+	return found, nil
 }
 
 // Info describes this node (api.Node).
