@@ -15,11 +15,19 @@ import (
 // sessions live on, the same mailboxes that publications go to. It never fails.
 type clients struct {
 	node *session.Node
+	// foreign orders come from other nodes, one after another: nobody waits for the loops after each, but for those that go through
+	// all residents of a loop.
+	foreign bool
 }
 
 // Disconnect ends sessions. They end by and by.
 func (c clients) Disconnect(_ context.Context, to api.Target, why codec.Disconnect) error {
-	c.order(to, session.Disconnect{Target: target(to), Disconnect: why}, nil)
+	what := session.Disconnect{Target: target(to), Disconnect: why}
+	if c.foreign {
+		c.carryOut(to, what)
+	} else {
+		c.order(to, what, nil)
+	}
 	return nil
 }
 
@@ -56,17 +64,23 @@ const orderWaitMax = time.Second
 // carryOut gives an order and returns when the loops have done it, so that the caller sees its effects in what it asks next, and so
 // do the clients in theirs.
 func (c clients) carryOut(to api.Target, what any) {
+	if c.foreign && to.User != "" {
+		c.order(to, what, nil)
+		return
+	}
 	done := make(receipts, loop.LoopsMax)
-	pending := c.order(to, what, done)
-	timeout := time.NewTimer(orderWaitMax)
-	defer timeout.Stop()
-	for range pending {
-		select {
-		case <-done:
-		case <-timeout.C:
-			return
+	done.await(c.order(to, what, done))
+}
+
+// Settle returns when the loops have done what was ordered so far (cluster.Sessions), or when orderWaitMax is over.
+func (c clients) Settle() {
+	done := make(receipts, loop.LoopsMax)
+	for _, l := range c.node.Loops {
+		if l.Post(done, nil, 0) {
+			l.Wake()
 		}
 	}
+	done.await(len(c.node.Loops))
 }
 
 func target(t api.Target) session.Target {
@@ -106,6 +120,19 @@ func (c clients) order(to api.Target, what any, done receipts) (pending int) {
 
 // receipts are sent by loops that have carried out an order. As mail it is a receipt for what was posted before.
 type receipts chan struct{}
+
+// await waits for n receipts, for orderWaitMax at most.
+func (r receipts) await(n int) {
+	timeout := time.NewTimer(orderWaitMax)
+	defer timeout.Stop()
+	for range n {
+		select {
+		case <-r:
+		case <-timeout.C:
+			return
+		}
+	}
+}
 
 // Take sends a receipt; there is room for one of each loop.
 func (r receipts) Take(*loop.Loop, any) { r <- struct{}{} }

@@ -69,7 +69,7 @@ func TestOrdersAreDone(t *testing.T) {
 					defer close(rung)
 				}
 				start := time.Now()
-				if err := test.give(clients{node}, api.Target{User: test.user}); err != nil {
+				if err := test.give(clients{node: node}, api.Target{User: test.user}); err != nil {
 					t.Error(err)
 				}
 				if got, took := all[0].orders+all[1].orders, time.Since(start); got != test.want || took != test.takes {

@@ -19,6 +19,7 @@ import (
 	"stentor/server/api"
 	"stentor/server/auth"
 	"stentor/server/channel"
+	"stentor/server/cluster"
 	"stentor/server/config"
 	"stentor/server/hub"
 	"stentor/server/metrics"
@@ -42,6 +43,8 @@ type Options struct {
 type Engines struct {
 	Broker   engine.Broker
 	Presence engine.Presence
+	// Bus is the way to the other nodes; nil if there are none.
+	Bus engine.Bus
 }
 
 // Server is one node: make it with New, run it once with Run.
@@ -49,13 +52,11 @@ type Server struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	version string
-	started time.Time
-	uid     string
-	name    string
 
 	reactor  *reactor.Reactor
 	node     *session.Node
 	engines  Engines
+	cluster  *cluster.Node
 	metrics  *metrics.Metrics
 	pools    [2]*loop.Pool       // of large replies, of fetches
 	endpoint *websocket.Endpoint // nil if WebSocket is off
@@ -69,7 +70,7 @@ type Server struct {
 
 // New assembles a server and opens its listeners, so that a port that is taken is known before anything runs.
 func New(o Options) (*Server, error) {
-	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID(), name: nodeName(o.Config.Node.Name, o.Config.HTTPServer.Port)}
+	s := &Server{cfg: o.Config, log: o.Log, version: o.Version}
 	r, err := reactor.New(s.reactorConfig(o.QueueTotalBytesMax), s)
 	if err != nil {
 		return nil, err
@@ -102,6 +103,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.node.Start(p)
+	s.join()
 	if !o.Config.WebSocket.Disabled {
 		s.endpoint = websocket.New(s.endpointConfig(), origins)
 	}
@@ -220,10 +222,9 @@ func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 
 // Run serves until ctx ends, then drains within shutdown.timeout. It returns nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
-	s.started = time.Now()
 	engineCtx, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
-	ended := make(chan error, 4)
+	ended := make(chan error, 5)
 	run := func(name string, f func() error) {
 		go func() {
 			// The reactor closes net/http's listener when it ends, and then says itself why.
@@ -236,6 +237,7 @@ func (s *Server) Run(ctx context.Context) error {
 	run("reactor", func() error { defer close(reactorDone); return s.reactor.Run() })
 	run("positions", func() error { return s.node.CheckPositions(engineCtx) })
 	run("engine", func() error { return s.engines.Broker.Run(engineCtx) })
+	run("cluster", func() error { return s.cluster.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
 		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
@@ -249,8 +251,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.shutdown(reactorDone)
 }
 
-// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, HTTP
-// requests end, the loops stop last.
+// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, the
+// other nodes are told, HTTP requests end, the loops stop last, and then the engine.
 func (s *Server) shutdown(reactorDone <-chan struct{}) error {
 	timeout := s.cfg.Shutdown.Timeout.Std()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -268,6 +270,7 @@ func (s *Server) shutdown(reactorDone <-chan struct{}) error {
 const httpCloseTimeout = time.Second
 
 func (s *Server) stop(ctx context.Context) {
+	s.cluster.Leave(ctx)
 	httpCtx, cancel := context.WithTimeout(ctx, httpCloseTimeout)
 	defer cancel()
 	for _, srv := range []*http.Server{s.external, s.internal} {
