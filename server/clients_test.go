@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,10 +25,11 @@ func (w *witness) Expire(loop.Time) {}
 // for the end of sessions.
 func TestOrdersAreDone(t *testing.T) {
 	const slow = 100 * time.Millisecond // until a loop has its turn
-	subscribe := func(c clients, to api.Target) { c.Subscribe(to, api.Subscribe{Channel: "news"}) }
+	ctx := context.Background()
+	subscribe := func(c clients, to api.Target) error { return c.Subscribe(ctx, to, api.Subscribe{Channel: "news"}) }
 	for _, test := range []struct {
 		name, user string
-		give       func(clients, api.Target)
+		give       func(clients, api.Target) error
 		stuck      bool
 		want       int // orders
 		takes      time.Duration
@@ -36,9 +38,9 @@ func TestOrdersAreDone(t *testing.T) {
 		{"subscribe the anonymous", "", subscribe, false, 2, slow}, // every resident looks whether it is meant
 		{"subscribe nobody", "43", subscribe, false, 0, 0},
 		{"a loop that has stopped", "42", subscribe, true, 0, orderWaitMax},
-		{"unsubscribe", "42", func(c clients, to api.Target) { c.Unsubscribe(to, "news", codec.UnsubscribeServer) }, false, 1, slow},
-		{"refresh", "42", func(c clients, to api.Target) { c.Refresh(to, api.Refresh{}) }, false, 1, slow},
-		{"disconnect", "42", func(c clients, to api.Target) { c.Disconnect(to, codec.DisconnectForceNoReconnect) }, false, 0, 0},
+		{"unsubscribe", "42", func(c clients, to api.Target) error { return c.Unsubscribe(ctx, to, "news", codec.UnsubscribeServer) }, false, 1, slow},
+		{"refresh", "42", func(c clients, to api.Target) error { return c.Refresh(ctx, to, api.Refresh{}) }, false, 1, slow},
+		{"disconnect", "42", func(c clients, to api.Target) error { return c.Disconnect(ctx, to, codec.DisconnectForceNoReconnect) }, false, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,7 +69,9 @@ func TestOrdersAreDone(t *testing.T) {
 					defer close(rung)
 				}
 				start := time.Now()
-				test.give(clients{node}, api.Target{User: test.user})
+				if err := test.give(clients{node: node}, api.Target{User: test.user}); err != nil {
+					t.Error(err)
+				}
 				if got, took := all[0].orders+all[1].orders, time.Since(start); got != test.want || took != test.takes {
 					t.Errorf("after %s: %d orders; want %d after %s", took, got, test.want, test.takes)
 				}
