@@ -115,7 +115,7 @@ func TestRedisDownAtStart(t *testing.T) {
 func TestFaultsFailover(t *testing.T) {
 	t.Run("Sentinel", func(t *testing.T) {
 		g := redistest.Sentinel(t)
-		sentinels, _ := json.Marshal(strings.Split(g.Addrs(), ","))
+		sentinels, _ := json.Marshal([]string{g.Addrs()})
 		engine := redisEngine(`"sentinel_address":` + string(sentinels) + `,"sentinel_master_name":"` + redistest.MasterName + `"`)
 		c := newCluster(t, 2, engine, "log", faultChannels, fansPerChannel)
 		c.play(fault{name: "Sentinel failover", happens: func(*cluster) time.Time { g.Failover(); return time.Now() }})

@@ -16,7 +16,7 @@ const (
 	trimGainMin = 8
 	// trimQuietMax is how much of the live heap may be allocated between two looks in a quiet time, 1/trimQuietMax: otherwise what was
 	// given back would soon be wanted again, and the collector has reason to run by itself.
-	trimQuietMax = 16
+	trimQuietMax = 8
 )
 
 // heapState is what a look at the heap shows, in bytes.
