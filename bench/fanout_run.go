@@ -98,7 +98,7 @@ func deliver(ctx context.Context, r *rig, f *fleet.Fleet, group string, drain ti
 		if err := publish(); err != nil {
 			return err
 		}
-		complete, err = f.Await(ctx, group, sent(), drain)
+		complete, err = f.Await(ctx, group, drain, sent())
 		return err
 	})
 	if err != nil {
@@ -185,7 +185,7 @@ func (r *fanoutRun) burst(ctx context.Context) error {
 	if err := r.feed.send(ctx, swarm.Monotonic()); err != nil {
 		return err
 	}
-	all, err := r.fleet.Await(ctx, r.group, r.feed.sent(), r.options.Drain)
+	all, err := r.fleet.Await(ctx, r.group, r.options.Drain, r.feed.sent())
 	if err == nil && !all {
 		err = fmt.Errorf("not every subscriber has publication %d after %v: see the server's log, or publish with --pace rate for the losses", r.feed.sent(), r.options.Drain)
 	}

@@ -207,7 +207,7 @@ func (c *comparison) send(ctx context.Context, f *fanoutFloor, size int) error {
 		return err
 	}
 	f.receivers.waits += sent.Waits
-	all, err := c.fleet.Await(ctx, f.receivers.group, f.receivers.written, c.options.Drain)
+	all, err := c.fleet.Await(ctx, f.receivers.group, c.options.Drain, f.receivers.written)
 	if err == nil && !all {
 		err = fmt.Errorf("not every receiver has what %s wrote after %v", f.name, c.options.Drain)
 	}
