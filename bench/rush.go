@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,7 +89,7 @@ type answered struct {
 type nextRequest func(caller int, begun int64) (method string, body []byte, err error)
 
 // call sends requests for so long, each as soon as the caller's one before has been answered. What has been sent by then is waited for.
-// The first error ends the caller it happens to.
+// An error ends the caller that it happens to.
 func (c callers) call(ctx context.Context, long time.Duration, next nextRequest) (a answered, err error) {
 	parts, errs := make([]answered, len(c)), make([]error, len(c))
 	start := swarm.Monotonic()
@@ -102,7 +103,19 @@ func (c callers) call(ctx context.Context, long time.Duration, next nextRequest)
 		a.requests += part.requests
 		a.latency.Merge(part.latency)
 	}
-	return a, errors.Join(errs...)
+	return a, firstOf(errs)
+}
+
+// firstOf is the first error: callers who fail at the same time tend to do so for the same reason.
+func firstOf(errs []error) error {
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(failed) {
+	case 0:
+		return nil
+	case 1:
+		return failed[0]
+	}
+	return fmt.Errorf("%d publishers failed, the first: %w", len(failed), failed[0])
 }
 
 // one is one caller until a moment.
