@@ -79,3 +79,10 @@ func (c *call) flag(yes bool) {
 		c.arg("")
 	}
 }
+
+// trim takes empty arguments off the end. Each argument costs Redis and us more than its bytes.
+func (c *call) trim() {
+	for len(c.args) > 0 && c.args[len(c.args)-1] == "" {
+		c.args = c.args[:len(c.args)-1]
+	}
+}

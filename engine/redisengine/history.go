@@ -67,10 +67,10 @@ func (b *Broker) read(
 	var answer rueidis.RedisResult
 	if replica {
 		c.arg("")
-		answer = b.scripts.history.runOnReplica(ctx, client, n, c)
+		answer = b.scripts(n).history.runOnReplica(ctx, client, n, c)
 	} else {
 		c.epoch()
-		answer = b.scripts.history.run(ctx, client, n, c)
+		answer = b.scripts(n).history.run(ctx, client, n, c)
 	}
 	defer c.done(answer)
 	list, err := answer.ToArray()

@@ -94,11 +94,3 @@ func (n names) check(channel string) error {
 	}
 	return nil
 }
-
-// publishCommand is what carries messages to nodes.
-func (n names) publishCommand() string {
-	if n.form == partitionedNames {
-		return "SPUBLISH"
-	}
-	return "PUBLISH"
-}

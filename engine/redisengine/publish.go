@@ -33,10 +33,10 @@ func (b *Broker) Publish(ctx context.Context, channel string, p *codec.Publicati
 	switch {
 	case o.HasHistory():
 		b.keptCall(c, n, channel, payload, o)
-		answer = b.scripts.publish.run(ctx, client, n, c)
+		answer = b.scripts(n).publish.run(ctx, client, n, c)
 	case o.IdempotencyKey != "":
 		onceCall(c, n, channel, payload, o)
-		answer = b.scripts.publishOnce.run(ctx, client, n, c)
+		answer = b.scripts(n).publishOnce.run(ctx, client, n, c)
 	default:
 		answer = client.Do(ctx, c.publishCommand(client, n, channel, payload))
 	}
@@ -72,19 +72,14 @@ func (b *Broker) keptCall(c *call, n names, channel, payload string, o engine.Pu
 	c.milliseconds(o.HistoryTTL)
 	c.milliseconds(o.HistoryMetaTTL)
 	c.epoch()
-	c.arg(n.publishCommand())
 	c.arg(topic)
 	c.resultTTL(o)
 	c.flag(o.Delta)
-	if b.cfg.HistoryUseLists {
-		return
-	}
-	if o.Version == 0 {
-		c.arg("")
-	} else {
+	if o.Version != 0 && !b.cfg.HistoryUseLists {
 		c.number(o.Version)
+		c.arg(o.VersionEpoch)
 	}
-	c.arg(o.VersionEpoch)
+	c.trim()
 }
 
 // onceCall makes the call of publish_once.lua.
@@ -92,7 +87,6 @@ func onceCall(c *call, n names, channel, payload string, o engine.PublishOptions
 	c.result(n, channel, o.IdempotencyKey)
 	topic := c.topicKey(n, channel)
 	c.arg(payload)
-	c.arg(n.publishCommand())
 	c.arg(topic)
 	c.resultTTL(o)
 }

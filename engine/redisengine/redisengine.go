@@ -85,13 +85,14 @@ func (c Config) historyParts() (history, meta string) {
 
 // Broker implements engine.Broker and engine.Bus.
 type Broker struct {
-	cfg     Config
-	link    *redislink.Link
-	node    engine.Node
-	log     *slog.Logger
-	scripts scripts
-	shards  []*shard
-	byLink  map[*redislink.Shard]*shard
+	cfg    Config
+	link   *redislink.Link
+	node   engine.Node
+	log    *slog.Logger
+	shards []*shard
+	byLink map[*redislink.Shard]*shard
+
+	usual, sharded scripts
 
 	counters                 counters
 	droppedLog, malformedLog seldom
@@ -112,8 +113,8 @@ func New(cfg Config, link *redislink.Link, node engine.Node, log *slog.Logger) (
 	}
 	b := &Broker{
 		cfg: cfg, link: link, node: node, log: log,
-		scripts: newScripts(cfg.HistoryUseLists),
-		byLink:  make(map[*redislink.Shard]*shard),
+		byLink: make(map[*redislink.Shard]*shard),
+		usual:  newScripts(cfg.HistoryUseLists, false), sharded: newScripts(cfg.HistoryUseLists, true),
 	}
 	for _, l := range link.Shards() {
 		s := newShard(b, l)
@@ -146,6 +147,14 @@ func (b *Broker) Abilities() engine.Ability {
 		can |= engine.Versions
 	}
 	return can
+}
+
+// scripts are those for a shard whose names are n.
+func (b *Broker) scripts(n names) *scripts {
+	if n.form == partitionedNames {
+		return &b.sharded
+	}
+	return &b.usual
 }
 
 // shard is the one that keeps a channel.

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 )
@@ -29,12 +30,20 @@ type scripts struct {
 	publish, publishOnce, history script
 }
 
-func newScripts(lists bool) scripts {
+func newScripts(lists, sharded bool) scripts {
+	publish, history := publishStreamText, historyStreamText
 	if lists {
-		return scripts{newScript(publishListText), newScript(publishOnceText), newScript(historyListText)}
+		publish, history = publishListText, historyListText
 	}
-	return scripts{newScript(publishStreamText), newScript(publishOnceText), newScript(historyStreamText)}
+	once := publishOnceText
+	if sharded {
+		publish, once = toShards(publish), toShards(once)
+	}
+	return scripts{newScript(publish), newScript(once), newScript(history)}
 }
+
+// toShards makes a script publish to the node that has its keys, alone.
+func toShards(text string) string { return strings.ReplaceAll(text, "'publish'", "'spublish'") }
 
 // script goes by its hash. A server that does not know it, as after a restart, has done nothing and is sent the text.
 type script struct {

@@ -1,8 +1,8 @@
 -- As publish_stream.lua, with a list instead of a stream: its items are framed like what is published, the newest comes first. There are
 -- no versions.
 local list, meta, result = KEYS[1], KEYS[2], KEYS[3]
-local payload, size, ttl, meta_ttl, new_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local publish, topic, result_ttl, delta = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local payload, size, ttl, meta_ttl, new_epoch, topic = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local result_ttl, delta = ARGV[7] or '', ARGV[8] or ''
 
 if result_ttl ~= '' then
 	local known = redis.call('hmget', result, 'e', 's')
@@ -45,7 +45,7 @@ redis.call('pexpire', list, ttl)
 if delta ~= '' then
 	framed = '__d1:' .. offset .. ':' .. epoch .. ':' .. #prev .. ':' .. prev .. ':' .. #payload .. ':' .. payload
 end
-redis.call(publish, topic, framed)
+redis.call('publish', topic, framed)
 
 if result_ttl ~= '' then
 	redis.call('hset', result, 'e', epoch, 's', offset)

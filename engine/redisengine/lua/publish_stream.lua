@@ -1,8 +1,9 @@
 -- Puts a publication into the stream of a channel and tells all nodes.
 -- KEYS: stream, meta, and the result if there is an idempotency key. Sharded pub/sub adds the topic, see names.go.
+-- ARGV: empty ones at the end are left out.
 local stream, meta, result = KEYS[1], KEYS[2], KEYS[3]
-local payload, size, ttl, meta_ttl, new_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local publish, topic, result_ttl, delta, version, version_epoch = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local payload, size, ttl, meta_ttl, new_epoch, topic = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local result_ttl, delta, version, version_epoch = ARGV[7] or '', ARGV[8] or '', ARGV[9] or '', ARGV[10] or ''
 
 if result_ttl ~= '' then
 	local known = redis.call('hmget', result, 'e', 's')
@@ -55,10 +56,10 @@ redis.call('xadd', stream, 'maxlen', size, offset .. '-0', 'd', payload)
 redis.call('pexpire', stream, ttl)
 
 if delta ~= '' then
-	redis.call(publish, topic,
+	redis.call('publish', topic,
 		'__d1:' .. offset .. ':' .. epoch .. ':' .. #prev .. ':' .. prev .. ':' .. #payload .. ':' .. payload)
 else
-	redis.call(publish, topic, '__p1:' .. offset .. ':' .. epoch .. '__' .. payload)
+	redis.call('publish', topic, '__p1:' .. offset .. ':' .. epoch .. '__' .. payload)
 end
 
 -- What is remembered has happened: so this comes last.
