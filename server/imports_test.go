@@ -42,6 +42,8 @@ var importTable = []rule{
 	{from: "server/policy", deny: []string{"server/transport/...", "server/hub"}},
 	{from: "server/api", deny: []string{"reactor/...", "server/transport/..."}},
 	{from: "server/probe", only: []string{"codec", "engine", "reactor/loop", "server/hub"}},
+	{from: "server/cluster", deny: []string{"reactor/...", "server/transport/...", "server/hub", "server/session"}},
+	{from: "server/cluster/control", only: []string{}},
 	{from: "server/swagger", only: []string{}},
 	{from: "server/transport/...", deny: []string{"server/api", "engine/..."}},
 	{from: "bench/cost", only: []string{}},

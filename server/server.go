@@ -20,6 +20,7 @@ import (
 	"stentor/server/api"
 	"stentor/server/auth"
 	"stentor/server/channel"
+	"stentor/server/cluster"
 	"stentor/server/config"
 	"stentor/server/hub"
 	"stentor/server/metrics"
@@ -54,13 +55,12 @@ type Server struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	version string
-	started time.Time
-	uid     string
-	name    string
+	uid     string // of this node
 
 	reactor  *reactor.Reactor
 	node     *session.Node
 	engines  Engines
+	cluster  *cluster.Node
 	metrics  *metrics.Metrics
 	pools    [2]*loop.Pool       // of large replies, of fetches
 	lanes    *loop.Lanes         // of work that waits for the engine
@@ -76,7 +76,7 @@ type Server struct {
 
 // New assembles a server and opens its listeners, so that a port that is taken is known before anything runs.
 func New(o Options) (*Server, error) {
-	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID(), name: nodeName(o.Config.Node.Name, o.Config.HTTPServer.Port)}
+	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID()}
 	r, err := reactor.New(s.reactorConfig(o.QueueTotalBytesMax), s)
 	if err != nil {
 		return nil, err
@@ -115,6 +115,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.node.Start(p)
 	s.prober = probe.New(s.uid, s.engines.Broker, table, r.Loops())
+	s.join()
 	if !o.Config.WebSocket.Disabled {
 		s.endpoint = websocket.New(s.endpointConfig(), origins)
 	}
@@ -233,10 +234,9 @@ func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 
 // Run serves until ctx ends, then drains within shutdown.timeout. It returns nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
-	s.started = time.Now()
 	engineCtx, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
-	ended := make(chan error, 8+len(s.engines.Run))
+	ended := make(chan error, 9+len(s.engines.Run))
 	run := func(name string, f func() error) {
 		go func() {
 			// The reactor closes net/http's listener when it ends, and then says itself why.
@@ -255,6 +255,7 @@ func (s *Server) Run(ctx context.Context) error {
 		engines.Add(1)
 		run("engine", func() error { defer engines.Done(); return work(engineCtx) })
 	}
+	run("cluster", func() error { return s.cluster.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
 		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
@@ -284,8 +285,8 @@ func (s *Server) awaitEngines(engines *sync.WaitGroup) {
 	}
 }
 
-// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, HTTP
-// requests end, the loops stop last.
+// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, the
+// other nodes are told, HTTP requests end, the loops stop last, and then the engine.
 func (s *Server) shutdown(reactorDone <-chan struct{}) error {
 	timeout := s.cfg.Shutdown.Timeout.Std()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -303,6 +304,7 @@ func (s *Server) shutdown(reactorDone <-chan struct{}) error {
 const httpCloseTimeout = time.Second
 
 func (s *Server) stop(ctx context.Context) {
+	s.cluster.Leave(ctx)
 	httpCtx, cancel := context.WithTimeout(ctx, httpCloseTimeout)
 	defer cancel()
 	for _, srv := range []*http.Server{s.external, s.internal} {

@@ -10,6 +10,8 @@ import (
 	"stentor/engine"
 	"stentor/engine/memengine"
 	"stentor/engine/natsengine"
+	"stentor/engine/redisengine"
+	"stentor/engine/redisengine/redislink"
 	"stentor/engine/tlsclient"
 	"stentor/server"
 	"stentor/server/channel"
@@ -42,7 +44,8 @@ type opener struct {
 	node engine.Node
 	uid  string
 
-	memory  *memengine.Engine // nil until a part is played by it
+	memory  *memengine.Engine          // nil until a part is played by it
+	links   map[string]*redislink.Link // by the path of their block
 	engines server.Engines
 }
 
@@ -58,6 +61,8 @@ func (o *opener) broker() error {
 		return nil
 	case "nats":
 		return o.nats()
+	case "redis":
+		return o.redisBroker()
 	default:
 		return fmt.Errorf("the %s broker is not built yet", kind)
 	}
@@ -68,9 +73,74 @@ func (o *opener) presence() error {
 	case "memory":
 		o.engines.Presence = o.inMemory()
 		return nil
+	case "redis":
+		return o.redisPresence()
 	default:
 		return fmt.Errorf("presence in %s is not built yet", kind)
 	}
+}
+
+// redisBroker keeps channels in the Redis of broker.redis, or of engine.redis.
+func (o *opener) redisBroker() error {
+	path, prefix, connection, options := "engine.redis", o.cfg.Engine.Redis.Prefix, &o.cfg.Engine.Redis.RedisConnection, &o.cfg.Engine.Redis.RedisBrokerOptions
+	if o.cfg.Broker.Enabled {
+		c := &o.cfg.Broker.Redis
+		path, prefix, connection, options = "broker.redis", c.Prefix, &c.RedisConnection, &c.RedisBrokerOptions
+	}
+	link, err := o.link(path, connection)
+	if err != nil {
+		return err
+	}
+	b, err := redisengine.New(redisengine.Config{
+		Prefix: prefix, HistoryUseLists: options.HistoryUseLists, ShardedPubSubPartitions: options.ShardedPubSubPartitions,
+	}, link, o.node, o.log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	o.engines.Broker, o.engines.Bus = b, b
+	o.runs(b.Run)
+	return nil
+}
+
+// redisPresence keeps presence in the Redis of presence_manager.redis, or of engine.redis.
+func (o *opener) redisPresence() error {
+	path, prefix, connection, options := "engine.redis", o.cfg.Engine.Redis.Prefix, &o.cfg.Engine.Redis.RedisConnection, &o.cfg.Engine.Redis.RedisPresenceOptions
+	if o.cfg.PresenceManager.Enabled {
+		c := &o.cfg.PresenceManager.Redis
+		path, prefix, connection, options = "presence_manager.redis", c.Prefix, &c.RedisConnection, &c.RedisPresenceOptions
+	}
+	shared := o.links[path] != nil // the broker runs it
+	link, err := o.link(path, connection)
+	if err != nil {
+		return err
+	}
+	if !shared {
+		o.runs(link.Run)
+	}
+	o.engines.Presence = redisengine.NewPresence(redisengine.PresenceConfig{
+		Prefix: prefix, UserMapping: options.PresenceUserMapping, HashFieldTTL: options.PresenceHashFieldTTL,
+	}, link, o.log)
+	return nil
+}
+
+// link is the way to the Redis of a block. Parts that share a block share it.
+func (o *opener) link(path string, c *config.RedisConnection) (*redislink.Link, error) {
+	if l := o.links[path]; l != nil {
+		return l, nil
+	}
+	settings, err := redisLink(path, c)
+	if err != nil {
+		return nil, err
+	}
+	l, err := redislink.New(settings, o.log)
+	if err != nil {
+		return nil, fmt.Errorf("%s.%w", path, err)
+	}
+	if o.links == nil {
+		o.links = make(map[string]*redislink.Link)
+	}
+	o.links[path] = l
+	return l, nil
 }
 
 // inMemory is the one engine in memory, whatever parts it plays.

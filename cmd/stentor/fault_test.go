@@ -50,13 +50,15 @@ const (
 	fansPerChannel = 4
 )
 
-// faultConfig is what nodes of a cluster have in common; engine is what they stand on.
-func faultConfig(engine string) string {
+// faultConfig is what nodes of a cluster have in common; engine is what they stand on. Channels of the namespace "log" keep history.
+func faultConfig(engine, namespace string) string {
+	options := `"allow_subscribe_for_client":true`
+	if namespace == "log" {
+		options += `,"history_size":100000,"history_ttl":"300s","force_recovery":true`
+	}
 	return `{"client":{"insecure":true,"channel_position_check_delay":"1s","recovery_max_publication_limit":100000},
 	"http_api":{"key":"` + quickStartAPIKey + `"},
-	"channel":{"namespaces":[
-		{"name":"log","history_size":100000,"history_ttl":"300s","force_recovery":true,"allow_subscribe_for_client":true},
-		{"name":"plain","allow_subscribe_for_client":true}]},` + engine + `}`
+	"channel":{"namespaces":[{"name":"` + namespace + `",` + options + `}]},` + engine + `}`
 }
 
 // newCluster starts nodes and clients, clients and publishers spread over all nodes.
@@ -67,7 +69,7 @@ func newCluster(t *testing.T, nodes int, engine, namespace string, channels, fan
 		api: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
 	}
 	for range nodes {
-		c.nodes = append(c.nodes, start(t, faultConfig(engine)))
+		c.nodes = append(c.nodes, start(t, faultConfig(engine, namespace)))
 	}
 	for i := range channels {
 		c.channels = append(c.channels, fmt.Sprintf("%s:%d", namespace, i))

@@ -76,6 +76,7 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 		case <-ctx.Done():
 		}
 	})
+	watch.Go(func() { trimMemory(ctx, log) })
 	err = s.Run(ctx)
 	cancel()
 	watch.Wait()

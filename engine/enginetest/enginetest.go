@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,18 +46,23 @@ const Patience = 20 * time.Second
 
 // Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
 func Run(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
-	for _, group := range [][]testCase{
-		publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests,
-	} {
-		for _, tc := range group {
-			t.Run(tc.name, func(t *testing.T) {
-				f := newFixture(t, open)
-				if !f.can().Has(tc.needs) {
-					t.Skip("the engine says that it cannot do this")
-				}
-				tc.run(f)
-			})
-		}
+	run(t, open, publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests)
+}
+
+// RunPresence is the part of Run that is about presence alone.
+func RunPresence(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
+	run(t, open, presenceTests, []testCase{{"peer/presence", presence, testPeerPresence}})
+}
+
+func run(t *testing.T, open func(t *testing.T, n engine.Node) Subject, groups ...[]testCase) {
+	for _, tc := range slices.Concat(groups...) {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t, open)
+			if !f.can().Has(tc.needs) {
+				t.Skip("the engine says that it cannot do this")
+			}
+			tc.run(f)
+		})
 	}
 }
 

@@ -66,7 +66,6 @@ var features = []feature{
 	{[]string{"opentelemetry"}, "tracing is" + ignored, func(c *Config) bool { return c.OpenTelemetry.Enabled }},
 	{[]string{"graphite"}, "the Graphite exporter is" + ignored, func(c *Config) bool { return c.Graphite.Enabled }},
 	{[]string{"consumers"}, "consumers are" + ignored, anyConsumer},
-	{[]string{"node.info_metrics_aggregate_interval"}, "metrics inside info are" + ignored, nil},
 	{[]string{"enable_unreleased_features"}, "there are no unreleased features; accepted and ignored", nil},
 }
 

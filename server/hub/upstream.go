@@ -64,6 +64,7 @@ func (t *Table) Await(s *Subscription, h loop.Handle) (live bool) {
 	if r.home.marks&upLive != 0 {
 		return true
 	}
+	t.up.want(r) // it may have been refused since s came
 	if st.waiting == nil {
 		st.waiting = make(map[*record][]waiter)
 	}

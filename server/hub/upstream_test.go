@@ -128,6 +128,25 @@ func TestUpstreamFails(t *testing.T) {
 	}
 }
 
+// TestUpstreamFailedBefore: the outcome may be there before a member waits for it, such as one that waits for another channel first.
+func TestUpstreamFailedBefore(t *testing.T) {
+	r, b := newFarRig(t, 1)
+	w := new(waitingResident)
+	h := r.loops[0].Add(w)
+	x := r.join(0, "news")
+	b.expect(t, "+news")
+	r.table.Subscribed("news", errors.New("no"))
+	if r.table.Await(x.sub, h) {
+		t.Fatal("live although it failed")
+	}
+	b.expect(t, "+news")
+	r.table.Subscribed("news", nil)
+	r.settle()
+	if want := []any{Outcome{x.sub, nil}}; !slices.Equal(w.orders, want) {
+		t.Errorf("heard %v, want %v", w.orders, want)
+	}
+}
+
 type waitingResident struct{ orders []any }
 
 func (w *waitingResident) Order(what any)   { w.orders = append(w.orders, what) }
@@ -210,6 +229,53 @@ func TestCollectedLeaves(t *testing.T) {
 	r.settle()
 	if got := offsets(y); !slices.Equal(got, []uint64{2}) {
 		t.Errorf("got %v: the first came in silence", got)
+	}
+}
+
+// TestCollectedSince: a member gets nothing that was collected before it came. With others who are silent all the time that would be
+// all there ever was, and what came before the channel lost its epoch would make it fail, again and again.
+func TestCollectedSince(t *testing.T) {
+	r, _ := newFarRig(t, 1)
+	var silent []*listener
+	join := func() {
+		x := r.joinWith(0, "news", codec.JSON, Options{Positioned: true})
+		r.table.Silence(x.sub, true)
+		silent = append(silent, x)
+	}
+	letIn := func(at uint64, epoch string) *listener {
+		x := silent[0]
+		silent = silent[1:]
+		r.table.Position(x.sub, codec.StreamPosition{Offset: at, Epoch: epoch})
+		r.table.LetIn(x.sub)
+		return x
+	}
+	join()
+	r.publishAt("news", 7, "old")
+	r.settle()
+	join()
+	join()
+	for n := uint64(1); n <= 3; n++ {
+		r.publishAt("news", n, "new")
+		r.settle()
+		join()
+	}
+	if x := letIn(1, "new"); !slices.Equal(x.failed, []Failure{Lost}) {
+		t.Errorf("the first one failed %v: it has seen the end of an epoch", x.failed)
+	}
+	for _, from := range []uint64{0, 1, 1} {
+		x := letIn(from, "new")
+		if got, want := offsets(x), offsetsFrom(from+1, 3); !slices.Equal(got, want) || len(x.failed) > 0 {
+			t.Errorf("from %d: got %v, want %v; failed %v", from, got, want, x.failed)
+		}
+	}
+	k := r.table.locals[0].collecting[silent[0].sub.channel]
+	if len(k.events) != 1 || k.bytes != k.events[0].cost() {
+		t.Errorf("%d are kept, %d bytes, for two that came before the last one and after it", len(k.events), k.bytes)
+	}
+	silent[1].leave()
+	letIn(2, "new").expect("4@3")
+	if r.table.locals[0].collecting != nil {
+		t.Error("collecting goes on")
 	}
 }
 

@@ -41,11 +41,14 @@ type Metrics struct {
 	ends        []atomic.Uint64
 	closes      [numTransports][]atomic.Uint64
 
+	controlFailures controlFailures
+
 	node    atomic.Pointer[func() NodeGauges]
 	reactor atomic.Pointer[func() ReactorGauges]
 
 	scrape    sync.Mutex // held while a scrape reads; guards what follows
 	apis      []*API
+	surveys   []*Survey
 	requests  requests
 	collector collector
 }

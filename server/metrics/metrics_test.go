@@ -75,6 +75,9 @@ func busy() *Metrics {
 		api.Command(1, 0)
 		api.Error(1, codec.ErrorInternal.Code)
 	}
+	m.Survey("channels").Took(3 * time.Millisecond)
+	m.Survey("unasked")
+	m.ControlFailed(ControlJunk)
 	m.WatchNode(func() NodeGauges { return NodeGauges{Clients: 3, Users: 2, Subscriptions: 1, Channels: 1, Nodes: 1} })
 	m.WatchReactor(func() ReactorGauges {
 		return ReactorGauges{

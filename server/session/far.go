@@ -79,20 +79,9 @@ func (s *Session) enterFar(e *entering) error {
 		}
 		s.node.Table.Silence(x.sub, x.permit.Positioned && !s.node.Broker.Local())
 	}
-	h := s.holdBack()
-	h.far, h.entering = true, e
+	s.holdBack().entering = e
 	s.proceed(e)
 	return nil
-}
-
-// interrupted is the end of work that panicked.
-func (s *Session) interrupted() {
-	if e := s.extra.held.entering; e != nil {
-		e.fault = codec.ErrorInternal
-		s.enteredFar(e)
-		return
-	}
-	s.resume()
 }
 
 // giveUp leaves what has been entered.
@@ -133,12 +122,9 @@ func (s *Session) proceed(e *entering) {
 		return
 	}
 	n, id := s.node, s.id()
-	ok := s.offload(s.lane(), func() any {
-		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
-		defer cancel()
-		for i := 0; i < len(e.entries) && e.fault == nil; i++ {
-			e.fault = n.readFar(ctx, &e.entries[i], id)
-		}
+	ok := s.offload(s.lane(), e, func() any {
+		e.fault = codec.ErrorInternal // if what follows panics
+		e.fault = n.readAllFar(e, id)
 		return e
 	})
 	if !ok {
@@ -158,7 +144,19 @@ func (n *Node) needsLane(e *entering) bool {
 	return false
 }
 
-// readFar does what entering x takes far away. It runs on a lane.
+// readAllFar does what entering takes far away. It runs on a lane.
+func (n *Node) readAllFar(e *entering, id [16]byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
+	defer cancel()
+	for i := range e.entries {
+		if err := n.readFar(ctx, &e.entries[i], id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFar is readAllFar for one of the entries.
 func (n *Node) readFar(ctx context.Context, x *entry, id [16]byte) error {
 	if x.permit.Positioned && !n.Broker.Local() {
 		if err := x.read.read(ctx, n, x.name, &x.permit); err != nil {
@@ -268,7 +266,9 @@ type publishedFar struct {
 // a publisher who is subscribed.
 func (s *Session) publishFar(id uint32, channel string, p *codec.Publication, o engine.PublishOptions) error {
 	broker, done := s.node.Broker, publishedFar{id: id, label: s.worker().label, channel: channel}
-	ok := s.offload(s.lane(), func() any {
+	otherwise := done
+	otherwise.fault = codec.ErrorInternal
+	ok := s.offload(s.lane(), otherwise, func() any {
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
 		_, done.fault = broker.Publish(ctx, channel, p, o)
@@ -278,7 +278,6 @@ func (s *Session) publishFar(id uint32, channel string, p *codec.Publication, o 
 		s.node.Metrics.Overloaded()
 		return codec.ErrorTooManyRequests
 	}
-	s.extra.held.far = true
 	return nil
 }
 

@@ -135,6 +135,52 @@ func TestConversationsFar(t *testing.T) {
 	}
 }
 
+// TestOrdersWhileAwaiting: orders about subscriptions wait also while a key for a token is fetched.
+func TestOrdersWhileAwaiting(t *testing.T) {
+	st := newStage(t)
+	st.isFar = true
+	st.start(`{"client":{"insecure":true},"channel":{"namespaces":[{"name":"hist","history_size":10,"history_ttl":"60s","force_recovery":true}]}}`)
+	w := st.dial(codec.JSON)
+	w.session.begin()
+	c := unsubscribeFrom(2, "x")
+	fetched := 0
+	w.session.failed(&c, message(t, codec.JSON, `{"id":2,"unsubscribe":{"channel":"x"}}`), lacking{&fetched})
+	w.session.Order(Subscribe{Channel: "hist:1"})
+	w.say(unsubscribeFrom(3, "hist:2"))
+	for range 5 {
+		st.work()
+	}
+	got := w.replies(t)
+	if len(got) != 3 || got[0].Push == nil || got[0].Push.Subscribe == nil || got[1].ID != 2 || got[2].ID != 3 {
+		t.Errorf("replies %+v", got)
+	}
+}
+
+// TestOrdersForOthers: orders for other clients of the user do not wait, and so do not count.
+func TestOrdersForOthers(t *testing.T) {
+	st := newStage(t)
+	st.isFar = true
+	st.start(openTo)
+	w := st.dial(codec.JSON)
+	w.say(subscribeTo(2, "x"))
+	for range OrdersMax + 1 {
+		w.session.Order(Unsubscribe{Target: Target{Client: "somebody"}, Channel: "x"})
+	}
+	for range 5 {
+		st.work()
+	}
+	if got := w.replies(t); len(w.closed) > 0 || len(got) != 1 || got[0].Subscribe == nil {
+		t.Errorf("closed with %v, replies %+v", w.closed, got)
+	}
+	w.say(subscribeTo(3, "y"))
+	for range OrdersMax + 1 {
+		w.session.Order(Unsubscribe{Channel: "x"})
+	}
+	if len(w.closed) != 1 {
+		t.Errorf("not closed by more orders than may wait")
+	}
+}
+
 // firstDifference shows where two conversations part, with some lines around.
 func firstDifference(want, got string) string {
 	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")

@@ -13,22 +13,26 @@ import (
 type held struct {
 	inbox []byte
 
-	far      bool      // the work is about the session itself, at servers far away
-	entering *entering // waits for its channels to be live, or nil
-	orders   []any     // of the server API, which would change what is under way
+	entering *entering // the channels that are being entered far away, or nil
+	orders   []any     // of the server API about subscriptions, which begin work themselves if the engine is not local
 }
 
 // OrdersMax is how many orders may wait behind work off the loop. A session that gets more is closed, and comes back.
 const OrdersMax = 256
 
-// postpones reports that an order has to wait for what is under way. One to end does not.
+// postpones reports that an order has to wait for what is under way, whatever that is: a session has work done one after the other. One
+// to end does not wait.
 func (s *Session) postpones(order any) bool {
-	if !s.busy() || !s.extra.held.far {
+	if !s.busy() || !s.node.remote {
 		return false
 	}
-	switch order.(type) {
-	case Subscribe, Unsubscribe, Refresh:
-		return true
+	switch o := order.(type) {
+	case Subscribe:
+		return o.matches(s)
+	case Unsubscribe:
+		return o.matches(s)
+	case Refresh:
+		return o.matches(s)
 	}
 	return false
 }
@@ -60,7 +64,7 @@ type pending interface {
 	Fetch(ctx context.Context) error
 }
 
-// resumed is the order that work off the loop is done. fault is what went wrong, for the log.
+// resumed is the order that a fetch is done. fault is what went wrong, for the log.
 type resumed struct{ fault error }
 
 // encoded is a reply that was encoded off the loop.
@@ -75,12 +79,12 @@ type encoded struct {
 
 func (s *Session) busy() bool { return s.extra != nil && s.extra.held != nil }
 
-// offload has work done off the loop and holds back commands until its order has come. It reports false, and does nothing, when
-// there is too much such work.
-func (s *Session) offload(to Pool, work func() (order any)) bool {
+// offload has work done off the loop and holds back commands until its order has come; that is otherwise if work panics. It reports
+// false, and does nothing, when there is too much such work.
+func (s *Session) offload(to Pool, otherwise any, work func() (order any)) bool {
 	l, h := s.loop(), s.handle
 	ok := to.Do(func() {
-		order := any(resumed{}) // also if work panics
+		order := otherwise
 		defer func() { l.Order(h, order) }()
 		order = work()
 	})
@@ -124,7 +128,7 @@ func (s *Session) letGo() (commands []byte, orders []any) {
 
 // await fetches what a command needs and tries it again then.
 func (s *Session) await(command []byte, p pending) error {
-	ok := s.offload(s.node.Fetches, func() any {
+	ok := s.offload(s.node.Fetches, resumed{}, func() any {
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
 		return resumed{p.Fetch(ctx)}
@@ -138,10 +142,6 @@ func (s *Session) await(command []byte, p pending) error {
 
 // fetched goes on after await. Many may have waited for the same key.
 func (s *Session) fetched(fault error) {
-	if s.busy() && s.extra.held.far {
-		s.interrupted()
-		return
-	}
 	if fault != nil {
 		if suppressed, ok := s.worker().keyless.due(s.loop().Now()); ok {
 			s.node.Log.Warn("a key for tokens could not be fetched", "error", fault, "suppressed", suppressed)
@@ -195,7 +195,8 @@ func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func(ct
 // replyFromAfar is replyWith off the loop.
 func (s *Session) replyFromAfar(to codec.Method, id uint32, work func(ctx context.Context) (codec.Reply, error)) error {
 	form, label, most := s.form, s.worker().label, s.node.Settings.ReplyBytesMax
-	ok := s.offload(s.helpers(), func() any {
+	otherwise := encoded{id: id, method: to, label: label, fault: codec.ErrorInternal}
+	ok := s.offload(s.helpers(), otherwise, func() any {
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
 		e := encoded{id: id, method: to, label: label}

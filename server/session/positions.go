@@ -129,8 +129,11 @@ func (n *Node) readTop(ctx context.Context, channel string) (codec.StreamPositio
 	if options == nil || ctx.Err() != nil {
 		return codec.StreamPosition{}, false // its namespace was removed by a reload
 	}
-	ctx, cancel := context.WithTimeout(ctx, workTimeout)
-	defer cancel()
+	if !n.Broker.Local() { // every channel has its turn again and again: what it takes is garbage
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, workTimeout)
+		defer cancel()
+	}
 	_, top, err := n.Broker.History(ctx, channel, engine.HistoryFilter{MetaTTL: options.HistoryMetaTTL})
 	if err != nil {
 		n.unheard.tell(n.Log, "a position could not be checked", channel, err)

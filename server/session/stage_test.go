@@ -71,8 +71,18 @@ func (p *byHand) run() {
 	work := p.work
 	p.work = nil
 	for _, do := range work {
-		do()
+		p.do(do)
 	}
+}
+
+// do survives panics that were asked for, as a pool does.
+func (p *byHand) do(work func()) {
+	defer func() {
+		if v := recover(); v != nil && v != errSim {
+			panic(v)
+		}
+	}()
+	work()
 }
 
 func newStage(t testing.TB) *stage {
@@ -199,6 +209,8 @@ func (m *moody) fault() error {
 		return errors.New("the engine is broken")
 	case "full":
 		return engine.ErrOverloaded
+	case "panicking":
+		panic(errSim)
 	}
 	return nil
 }
