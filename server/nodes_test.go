@@ -82,12 +82,13 @@ func startNode(t *testing.T, w *wire, name string) *running {
 		HistorySize: 10, HistoryTTL: config.Duration(time.Minute), ForceRecovery: true, ForcePositioning: true,
 	}}}
 	cfg.Reactor.Loops = 2
-	s, err := New(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), OpenEngine: func(r engine.Receiver) (Engines, error) {
-		e := memengine.New(memengine.Config{}, r)
-		if w == nil {
-			return Engines{Broker: e, Presence: e}, nil
+	s, err := New(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), OpenEngine: func(n engine.Node, _ string) (Engines, error) {
+		e := memengine.New(memengine.Config{}, n)
+		engines := Engines{Broker: e, Presence: e, Run: []func(context.Context) error{e.Run}}
+		if w != nil {
+			engines.Bus = w
 		}
-		return Engines{Broker: e, Presence: e, Bus: w}, nil
+		return engines, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
