@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"stentor/engine/enginetest/natstest"
 	"stentor/engine/enginetest/redistest"
 )
 
@@ -71,4 +73,39 @@ func TestSDKScenariosOverRedis(t *testing.T) {
 	// subscribed there.
 	orders := slices.DeleteFunc(slices.Clone(orderScenarios), func(s scenario) bool { return s.name == "a batch" })
 	playAll(t, slices.Concat(orders, recoveryScenarios, presenceScenarios), set)
+}
+
+// clusterServer is the configuration of nodes in TestCluster.
+const clusterServer = `{
+  "client": {"token": {"hmac_secret_key": "$SECRET"}},
+  "http_api": {"key": "$API_KEY"},
+  "channel": {"namespaces": [
+    {"name": "stream", $HISTORY "allow_subscribe_for_client": true},
+    {"name": "room", "presence": true, "join_leave": true, "force_push_join_leave": true, "allow_subscribe_for_client": true}
+  ]},
+  $ENGINE
+}`
+
+// TestCluster has clients of centrifuge-js use two and three nodes over Redis, and over NATS with presence in Redis.
+func TestCluster(t *testing.T) {
+	redis, nats := redistest.Start(t), natstest.Start(t)
+	for _, x := range []struct{ name, history, keeps, engine string }{
+		{"Redis", `"history_size": 100, "history_ttl": "300s", "force_recovery": true,`, "yes",
+			redisEngine(addresses(redis.Addr) + `,"prefix":"$PREFIX"`)},
+		{"NATS", "", "no", `"broker":{"enabled":true,"type":"nats","nats":{"url":"` + nats.URL() + `","prefix":"$PREFIX"}},
+			"presence_manager":{"enabled":true,"type":"redis","redis":{"prefix":"$PREFIX",` + addresses(redis.Addr) + `}}`},
+	} {
+		for _, n := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s/%d nodes", x.name, n), func(t *testing.T) {
+				cfg := strings.NewReplacer("$SECRET", quickStartSecret, "$API_KEY", quickStartAPIKey, "$HISTORY", x.history, "$ENGINE",
+					strings.ReplaceAll(x.engine, "$PREFIX", fmt.Sprintf("%s-%d", x.name, n))).Replace(clusterServer)
+				var urls []string
+				for range n {
+					urls = append(urls, start(t, cfg).url)
+				}
+				node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=cluster", "NODES="+strings.Join(urls, " "), "HISTORY="+x.keeps,
+					"ORDINARY="+urls[0], "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret)
+			})
+		}
+	}
 }
