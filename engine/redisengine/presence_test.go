@@ -110,8 +110,10 @@ func TestPresenceCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) { presenceSuite(t, cfg, redislink.Config{ClusterAddress: []string{nodes.Addrs()}}) })
 	}
 	p := newPresence(t, redisengine.PresenceConfig{}, reach(t, redislink.Config{ClusterAddress: []string{nodes.Addrs()}}))
-	if err := p.AddPresence(t.Context(), "}a", [16]byte{1}, engine.PresenceInfo{}, time.Minute); !errors.Is(err, codec.ErrorBadRequest) {
-		t.Errorf("a channel that a cluster cannot keep: %v, want ErrorBadRequest", err)
+	for _, channel := range []string{"}a", ""} {
+		if err := p.AddPresence(t.Context(), channel, [16]byte{1}, engine.PresenceInfo{}, time.Minute); !errors.Is(err, codec.ErrorBadRequest) {
+			t.Errorf("channel %q, which a cluster cannot keep: %v, want ErrorBadRequest", channel, err)
+		}
 	}
 }
 
