@@ -317,12 +317,7 @@ func TestStorm(t *testing.T) {
 	server := redistest.Start(t)
 	r := newRig(t, redisengine.Config{}, redislink.Config{Address: []string{server.Addr}, IOTimeout: 10 * time.Second})
 	r.subscribe("first")
-	commands := func() (n int) {
-		for line := range strings.Lines(server.Must("INFO", "commandstats")) {
-			_, _ = fmt.Sscanf(line, "cmdstat_subscribe:calls=%d,", &n)
-		}
-		return n
-	}
+	commands := func() int { return calls(server, "subscribe") }
 	names := make([]string, channels)
 	for i := range names {
 		names[i] = fmt.Sprintf("storm:%d", i)

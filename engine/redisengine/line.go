@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,10 @@ type line struct {
 }
 
 func newLine(s *shard, address string, sharded bool, deliver func(*line, rueidis.PubSubMessage), interests ...*interest) *line {
-	l := &line{shard: s, address: address, sharded: sharded, deliver: deliver, kicked: make(chan struct{}, 1), interests: interests}
+	l := &line{
+		shard: s, address: address, sharded: sharded, deliver: deliver,
+		kicked: make(chan struct{}, 1), interests: interests, patience: newPatience(s.link.IOTimeout()),
+	}
 	for _, p := range interests {
 		p.line.Store(l)
 	}
@@ -345,8 +349,7 @@ func (l *line) settle(b batch, refused error) {
 // refused notes that the server does not take subscriptions: because the partition has moved to another node, or because it is not allowed.
 func (l *line) refused(b batch, err error) {
 	hold := refusedFor
-	said, _ := rueidis.IsRedisErr(err)
-	if _, moved := said.IsMoved(); moved {
+	if said, is := rueidis.IsRedisErr(err); is && strings.HasPrefix(said.Error(), "MOVED ") {
 		hold = movedFor
 		err = fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
 	}
