@@ -60,7 +60,9 @@ type early struct {
 }
 
 // NewSorter makes one that delivers to n.
-func NewSorter(n engine.Node) *Sorter { return &Sorter{Node: n, Hold: HoldTime, seed: maphash.MakeSeed()} }
+func NewSorter(n engine.Node) *Sorter {
+	return &Sorter{Node: n, Hold: HoldTime, seed: maphash.MakeSeed()}
+}
 
 func (s *Sorter) stripe(channel string) *stripe {
 	return &s.stripes[maphash.String(s.seed, channel)%stripesCount]
