@@ -124,8 +124,7 @@ func (d *driver) adopt(gc gnet.Conn, a *adoption) {
 	c := d.newConn(gc)
 	d.current = c
 	d.adoptOpen(c, a)
-	d.current = nil
-	c.resident().Flush()
+	d.flushCurrent()
 }
 
 func (d *driver) adoptOpen(c *Conn, a *adoption) {
