@@ -110,24 +110,14 @@ func (s *sides) add(side int, v float64) { s.of[side] = append(s.of[side], v) }
 
 // fill writes the rounds as a table and the paired ratios as metrics: the server's to each floor, and the floors' to the first of them.
 func (s *sides) fill(r *result.Result, what, unitOf string) {
-	t := result.Table{Name: what + ": CPU per " + unitOf + " by round"}
+	var table byRound
 	for i, name := range s.names {
-		t.Columns = append(t.Columns, result.Column{Name: name, Unit: result.Nanoseconds})
+		table.add(name, result.Nanoseconds, s.of[i])
 		if i > 0 {
-			t.Columns = append(t.Columns, result.Column{Name: s.names[0] + " / " + name, Unit: result.Ratio})
+			table.add(s.names[0]+" / "+name, result.Ratio, pairwise(s.of[0], s.of[i], per))
 		}
 	}
-	for round := range s.of[0] {
-		var cells []result.Cell
-		for i := range s.names {
-			cells = append(cells, result.Cell(s.of[i][round]))
-			if i > 0 {
-				cells = append(cells, result.Cell(per(s.of[0][round], s.of[i][round])))
-			}
-		}
-		t.Rows = append(t.Rows, result.Row{Cells: cells})
-	}
-	r.Tables = append(r.Tables, t)
+	r.Tables = append(r.Tables, table.named(what+": CPU per "+unitOf+" by round"))
 	for i, name := range s.names {
 		r.AddSpread(what+": "+name+" CPU per "+unitOf, s.of[i], result.Nanoseconds, result.Less)
 	}

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 packages=()
 have() { command -v "$1" >/dev/null 2>&1; }
 have node || packages+=(nodejs)
+have nats-server || [ -x /usr/sbin/nats-server ] || packages+=(nats-server)
 have npm || packages+=(npm)
 have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 have redis-server && have redis-cli || packages+=(redis-server redis-tools)
@@ -32,6 +33,11 @@ if [ "${#packages[@]}" -gt 0 ]; then
 		echo "Install them, for example with: sudo apt-get install ${packages[*]}" >&2
 		exit 1
 	fi
+fi
+
+# Tests start NATS by themselves; where Debian's package has just come, it is not to run as a service of this system.
+if [[ " ${packages[*]:-} " == *" nats-server "* ]] && have systemctl; then
+	systemctl disable --now nats-server >/dev/null 2>&1 || true
 fi
 
 # The lock file decides the versions. Nothing is fetched if they are installed already.

@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ type Subject struct {
 	Broker   engine.Broker
 	Presence engine.Presence // nil without one
 	Bus      engine.Bus      // nil without one
+	// DataAlone says that the broker carries the data of a publication and nothing else of it.
+	DataAlone bool
 	// Peer makes another engine over the same store, for another node. Nil if nothing is shared.
 	Peer func(t *testing.T, n engine.Node) Subject
 	// Advance makes the engine believe that d has passed. Without it, expiry is tested in real time, and less exactly.
@@ -41,18 +44,23 @@ const Patience = 20 * time.Second
 
 // Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
 func Run(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
-	for _, group := range [][]testCase{
-		publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests,
-	} {
-		for _, tc := range group {
-			t.Run(tc.name, func(t *testing.T) {
-				f := newFixture(t, open)
-				if !f.can().Has(tc.needs) {
-					t.Skip("the engine says that it cannot do this")
-				}
-				tc.run(f)
-			})
-		}
+	run(t, open, publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests)
+}
+
+// RunPresence is the part of Run that is about presence alone.
+func RunPresence(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
+	run(t, open, presenceTests, []testCase{{"peer/presence", presence, testPeerPresence}})
+}
+
+func run(t *testing.T, open func(t *testing.T, n engine.Node) Subject, groups ...[]testCase) {
+	for _, tc := range slices.Concat(groups...) {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t, open)
+			if !f.can().Has(tc.needs) {
+				t.Skip("the engine says that it cannot do this")
+			}
+			tc.run(f)
+		})
 	}
 }
 

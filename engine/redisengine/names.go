@@ -86,10 +86,10 @@ func (n names) channel(topic string) (channel string, ok bool) {
 	return channel, ok
 }
 
-// check refuses a channel that a cluster cannot keep: with a } at the front the tag is empty, and the keys of the channel are
-// anywhere.
+// check refuses a channel that a cluster cannot keep: without a name, or with a } at the front, the tag is empty, and the keys of the
+// channel are anywhere.
 func (n names) check(channel string) error {
-	if n.form == taggedNames && strings.HasPrefix(channel, "}") {
+	if n.form == taggedNames && (channel == "" || strings.HasPrefix(channel, "}")) {
 		return codec.ErrorBadRequest
 	}
 	return nil

@@ -35,18 +35,22 @@ func newScripts(lists, sharded bool) scripts {
 	if lists {
 		publish, history = publishListText, historyListText
 	}
-	return scripts{newScript(publish, sharded), newScript(publishOnceText, sharded), newScript(history, sharded)}
+	once := publishOnceText
+	if sharded {
+		publish, once = toShards(publish), toShards(once)
+	}
+	return scripts{newScript(publish), newScript(once), newScript(history)}
 }
+
+// toShards makes a script publish to the node that has its keys, alone.
+func toShards(text string) string { return strings.ReplaceAll(text, "'publish'", "'spublish'") }
 
 // script goes by its hash. A server that does not know it, as after a restart, has done nothing and is sent the text.
 type script struct {
 	text, hash string
 }
 
-func newScript(text string, sharded bool) script {
-	if sharded {
-		text = strings.ReplaceAll(text, "'publish'", "'spublish'")
-	}
+func newScript(text string) script {
 	sum := sha1.Sum([]byte(text))
 	return script{text, hex.EncodeToString(sum[:])}
 }

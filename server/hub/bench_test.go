@@ -63,8 +63,8 @@ func TestSizes(t *testing.T) {
 	if got := unsafe.Sizeof(event{}); got != 96 {
 		t.Errorf("what waits for a loop takes %d bytes, want 96", got)
 	}
-	if got := unsafe.Sizeof(local{}); got != 64 {
-		t.Errorf("what belongs to a loop takes %d bytes, want a cache line", got)
+	if got := unsafe.Sizeof(local{}); got != 128 {
+		t.Errorf("what belongs to a loop takes %d bytes, want two cache lines", got)
 	}
 }
 

@@ -32,6 +32,14 @@ const (
 	listening     marks = 1 << iota // there are some
 	withPositions                   // some are positioned, or were
 	withJoiners                     // some want joins and leaves
+
+	// Of the home alone, and about the channel at a remote broker.
+	upAsked   // the outcome of subscribing is not known yet
+	upLive    // it is delivered
+	upLeaving // it is on the list of those that everybody has left
+	upBack    // and somebody was there since
+
+	upstreamMarks = upAsked | upLive | upLeaving | upBack
 )
 
 // members is a dense list; nil entries are tombstones of members who left while a walk was open.
@@ -62,11 +70,14 @@ func (c *Channel) Name() string { return c.record.name }
 func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber, o Options) {
 	c := t.listen(l.ID(), name, o)
 	s.subscriber, s.channel, s.flags = who, c, o.flags(f)
+	if t.up != nil {
+		s.flags &^= wildcard // the broker looks for what matches
+	}
 	c.add(s)
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.admit(&t.locals[c.loop], s, o.Filter)
 	}
-	if o.Wildcard {
+	if s.flags&wildcard != 0 {
 		t.wild.add(c.record.name)
 	}
 }
@@ -97,6 +108,7 @@ func (t *Table) Unsubscribe(s *Subscription) {
 	if s.flags&wildcard != 0 {
 		t.wild.remove(c.record.name)
 	}
+	t.locals[c.loop].forgo(s)
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.dismiss(&t.locals[c.loop], s)
 	}

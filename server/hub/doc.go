@@ -16,6 +16,10 @@
 //
 // A name may be a pattern (wildcard.go). While somebody is subscribed to one, publications look through the tree of patterns, too.
 //
+// With a broker on other machines (Table.Connect) a channel is asked for when its first subscriber comes and given up a while after the
+// last one has left (upstream.go); whoever needs it waits with Await. A member that has to read history there first is silent until it
+// has, and what comes meanwhile is collected for it (collect.go).
+//
 // A Life hears when a channel gets its first subscriber and loses its last one, for the metrics.
 //
 // Order of locks: engine stripe, table stripe, mailbox. Loops are woken after all of them are released.

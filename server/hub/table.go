@@ -25,7 +25,9 @@ type Table struct {
 	slow    atomic.Pointer[SlowPolicy]
 	lag     maxLag
 	wild    wildcards
-	life    Life // nil without one
+	life    Life      // nil without one
+	up      *upstream // nil with a local broker
+	missed  missed
 }
 
 // SlowPolicy tells what may become of the publications of a channel at clients that do not take what they are owed. It is called
@@ -34,9 +36,10 @@ type SlowPolicy func(channel string) codec.SlowPolicy
 
 type stripe struct {
 	mu       sync.Mutex
-	channels map[string]*record // nil while there are none
+	channels map[string]*record   // nil while there are none
+	waiting  map[*record][]waiter // for their channels to be live; nil while there are none
 
-	_ [48]byte // a cache line of its own
+	_ [40]byte // a cache line of its own
 }
 
 // record is a channel that someone on this node listens to. It is never reused: mail that arrives late for one of its Channels
@@ -56,6 +59,10 @@ type local struct {
 	// What waits in the channels of the loop, no longer in its mailbox: publications, and what they weigh. Markers are not
 	// counted: each follows a publication.
 	items, bytes atomic.Int64
+
+	collecting map[*Channel]*collected // nil while there are none
+
+	_ [56]byte // cache lines of its own
 }
 
 // Limits of what waits in the channels of one loop. The mailbox, which has the same, is emptied at every turn; a walk over a
@@ -106,9 +113,14 @@ func (t *Table) listen(id int, name string, o Options) *Channel {
 		r = &record{name: strings.Clone(name), number: t.records.Add(1)} // the name may alias a read buffer
 		r.home = Channel{record: r, loop: uint8(id)}
 		st.channels[r.name] = r
+	}
+	if r.subscribers == 0 {
 		t.occupied(id, r.name)
 	}
 	r.subscribers++
+	if t.up != nil {
+		t.up.want(r)
+	}
 	c := r.channel(id)
 	c.marks |= listening
 	if o.Positioned {
@@ -146,13 +158,22 @@ func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 		}
 	}
 	if deaf {
-		c.marks = 0
+		c.marks &= upstreamMarks
 	}
 	if r.subscribers > 0 {
 		return
 	}
-	delete(st.channels, r.name)
 	t.vacated(int(c.loop), r.name)
+	if t.up != nil {
+		t.up.left(r)
+		return
+	}
+	st.forget(r)
+}
+
+// forget takes r out, for good. The stripe is locked.
+func (st *stripe) forget(r *record) {
+	delete(st.channels, r.name)
 	if len(st.channels) == 0 {
 		st.channels = nil // a map never gives memory back by itself
 	}
@@ -273,7 +294,9 @@ func (t *Table) Channels(each func(name string, subscribers int)) {
 		st := &t.stripes[i]
 		st.mu.Lock()
 		for name, r := range st.channels {
-			each(name, int(r.subscribers))
+			if r.subscribers > 0 {
+				each(name, int(r.subscribers))
+			}
 		}
 		st.mu.Unlock()
 	}
@@ -284,13 +307,13 @@ func (t *Table) Count() (channels, subscriptions int) {
 	for i := range t.stripes {
 		st := &t.stripes[i]
 		st.mu.Lock()
-		channels += len(st.channels)
 		for _, r := range st.channels {
-			subscriptions += int(r.subscribers)
+			if r.subscribers > 0 {
+				channels++
+				subscriptions += int(r.subscribers)
+			}
 		}
 		st.mu.Unlock()
 	}
 	return channels, subscriptions
 }
-
-var _ engine.Receiver = (*Table)(nil)

@@ -35,27 +35,45 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 	if len(creds.Subs) > s.node.Settings.ChannelLimit {
 		return codec.DisconnectChannelLimit
 	}
-	subs, err := s.enterAll(creds.Subs, &result)
+	c := connecting{id: id, result: &result, expireAt: creds.ExpireAt, single: creds.Single}
+	if s.node.remote && len(creds.Subs) > 0 {
+		err = s.enterAllFar(creds.Subs, c)
+	} else if c.subs, err = s.enterAll(creds.Subs, &result); err == nil {
+		s.connected(c)
+	}
 	if err != nil {
 		s.takeBack(err)
-		return err
 	}
+	return err
+}
+
+// connecting is a connect command that lacks nothing but its reply.
+type connecting struct {
+	id       uint32
+	result   *codec.ConnectResult
+	expireAt int64 // unix seconds; 0 is never
+	single   bool
+	subs     []entered
+}
+
+// connected answers it.
+func (s *Session) connected(c connecting) {
+	result := c.result
 	if s.node.Settings.IncludeServerTime {
 		result.Time = s.node.Now().UnixMilli()
 	}
-	if creds.ExpireAt > 0 {
-		result.Expires, result.TTL = true, s.ttl(creds.ExpireAt)
+	if c.expireAt > 0 {
+		result.Expires, result.TTL = true, s.ttl(c.expireAt)
 	}
 	s.startPings()
 	s.arm()
-	s.reply(codec.MethodConnect, &codec.Reply{ID: id, Connect: &result})
-	for _, one := range subs {
+	s.reply(codec.MethodConnect, &codec.Reply{ID: c.id, Connect: result})
+	for _, one := range c.subs {
 		s.announce(one.sub, one.permit)
 	}
-	if creds.Single && s.state == connected {
+	if c.single && s.state == connected {
 		s.endOthers()
 	}
-	return nil
 }
 
 // remember keeps what the credentials say for later.

@@ -38,6 +38,8 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata/*.txt")
 //	api refresh USER JSON               likewise
 //	api shutdown            the node sends everybody away
 //	engine broken|full|well what the engine answers from now on
+//	far hold|go             with an engine that is not local: nothing comes back from there, until it goes on
+//	far refusing|well       it takes no new channels, or does
 //	wait DURATION           time passes
 //	jump DURATION           the wall clock is set; no time passes
 //
@@ -77,12 +79,11 @@ func TestConversations(t *testing.T) {
 // play runs the inputs of a conversation, with clients of form f, and returns it with the answers that came. The clock of the
 // bubble stands still, so that turns of the loop do not end early on a busy machine.
 func play(t *testing.T, script string, f codec.Form) (played string) {
-	synctest.Test(t, func(t *testing.T) { played = playIn(t, script, f) })
+	synctest.Test(t, func(t *testing.T) { played = newStage(t).play(script, f) })
 	return played
 }
 
-func playIn(t *testing.T, script string, f codec.Form) string {
-	st := newStage(t)
+func (st *stage) play(script string, f codec.Form) string {
 	st.form = f
 	var out strings.Builder
 	for line := range strings.Lines(script) {

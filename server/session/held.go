@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"stentor/codec"
@@ -13,6 +12,38 @@ import (
 // are handled when the work is done, so that a client's commands take effect in their order. Pongs do not wait.
 type held struct {
 	inbox []byte
+
+	entering *entering // the channels that are being entered far away, or nil
+	orders   []any     // of the server API about subscriptions, which begin work themselves if the engine is not local
+}
+
+// OrdersMax is how many orders may wait behind work off the loop. A session that gets more is closed, and comes back.
+const OrdersMax = 256
+
+// postpones reports that an order has to wait for what is under way, whatever that is: a session has work done one after the other. One
+// to end does not wait.
+func (s *Session) postpones(order any) bool {
+	if !s.busy() || !s.node.remote {
+		return false
+	}
+	switch o := order.(type) {
+	case Subscribe:
+		return o.matches(s)
+	case Unsubscribe:
+		return o.matches(s)
+	case Refresh:
+		return o.matches(s)
+	}
+	return false
+}
+
+func (s *Session) postpone(order any) {
+	h := s.extra.held
+	if len(h.orders) >= OrdersMax {
+		s.close(codec.DisconnectServerError)
+		return
+	}
+	h.orders = append(h.orders, order)
 }
 
 // Limits of what waits, in bytes. A client that sends more is closed.
@@ -33,7 +64,7 @@ type pending interface {
 	Fetch(ctx context.Context) error
 }
 
-// resumed is the order that work off the loop is done. fault is what went wrong, for the log.
+// resumed is the order that a fetch is done. fault is what went wrong, for the log.
 type resumed struct{ fault error }
 
 // encoded is a reply that was encoded off the loop.
@@ -41,25 +72,34 @@ type encoded struct {
 	id     uint32
 	method codec.Method
 	label  uint16 // of the namespace, in metrics
+	fault  error  // of the work: there is no reply then
 	frame  []byte // HeaderRoom spare bytes and the reply
-	err    error  // a *codec.Error is the answer then
+	err    error  // of encoding it
 }
 
 func (s *Session) busy() bool { return s.extra != nil && s.extra.held != nil }
 
-// offload has work done off the loop and holds back commands until its order has come. It reports false, and does nothing, when
-// there is too much such work.
-func (s *Session) offload(to Pool, work func() (order any)) bool {
+// offload has work done off the loop and holds back commands until its order has come; that is otherwise if work panics. It reports
+// false, and does nothing, when there is too much such work.
+func (s *Session) offload(to Pool, otherwise any, work func() (order any)) bool {
 	l, h := s.loop(), s.handle
 	ok := to.Do(func() {
-		order := any(resumed{}) // also if work panics
+		order := otherwise
 		defer func() { l.Order(h, order) }()
 		order = work()
 	})
 	if ok {
-		s.more().held = new(held)
+		s.holdBack()
 	}
 	return ok
+}
+
+// holdBack begins to hold back commands, if that has not begun.
+func (s *Session) holdBack() *held {
+	if !s.busy() {
+		s.more().held = new(held)
+	}
+	return s.extra.held
 }
 
 // hold keeps a command that came while work is under way.
@@ -78,17 +118,17 @@ func (s *Session) hold(command []byte) {
 	s.node.held.Add(int64(len(h.inbox) - before))
 }
 
-// letGo ends the holding back of commands and returns those that were.
-func (s *Session) letGo() []byte {
-	inbox := s.extra.held.inbox
+// letGo ends the holding back of commands and orders and returns those that were.
+func (s *Session) letGo() (commands []byte, orders []any) {
+	h := s.extra.held
 	s.extra.held = nil
-	s.node.held.Add(-int64(len(inbox)))
-	return inbox
+	s.node.held.Add(-int64(len(h.inbox)))
+	return h.inbox, h.orders
 }
 
 // await fetches what a command needs and tries it again then.
 func (s *Session) await(command []byte, p pending) error {
-	ok := s.offload(s.node.Fetches, func() any {
+	ok := s.offload(s.node.Fetches, resumed{}, func() any {
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
 		return resumed{p.Fetch(ctx)}
@@ -110,12 +150,22 @@ func (s *Session) fetched(fault error) {
 	s.resume()
 }
 
-// resume handles what was held back. It may be held back again.
+// resume handles what was held back, orders first: they have waited at the server's side. It may be held back again.
 func (s *Session) resume() {
 	if !s.busy() {
 		return
 	}
-	s.take(s.letGo(), again)
+	commands, orders := s.letGo()
+	for _, order := range orders {
+		switch {
+		case s.state == closed:
+		case s.postpones(order):
+			s.postpone(order)
+		default:
+			s.act(order)
+		}
+	}
+	s.take(commands, again)
 }
 
 // Limits of a reply that is made on the loop. It may list so many publications or clients, of so many bytes.
@@ -125,17 +175,17 @@ const (
 )
 
 // replyWith answers command id with what work makes. If that is large it would hold up the loop, so it is encoded off it; with large,
-// which says that there may be many entries, it is made there, too.
-func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() (codec.Reply, error)) error {
-	if large {
+// which says that there may be many entries, it is made there, too, as it is if the engine is not local.
+func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func(ctx context.Context) (codec.Reply, error)) error {
+	if large || s.node.remote {
 		return s.replyFromAfar(to, id, work)
 	}
-	r, err := work()
+	r, err := work(context.Background())
 	if err != nil {
-		return err
+		return s.engineFault(to.String(), "", err)
 	}
 	if sizeOf(&r) > loopBytesMax {
-		return s.replyFromAfar(to, id, func() (codec.Reply, error) { return r, nil })
+		return s.replyFromAfar(to, id, func(context.Context) (codec.Reply, error) { return r, nil })
 	}
 	r.ID = id
 	s.reply(to, &r)
@@ -143,16 +193,18 @@ func (s *Session) replyWith(to codec.Method, id uint32, large bool, work func() 
 }
 
 // replyFromAfar is replyWith off the loop.
-func (s *Session) replyFromAfar(to codec.Method, id uint32, work func() (codec.Reply, error)) error {
+func (s *Session) replyFromAfar(to codec.Method, id uint32, work func(ctx context.Context) (codec.Reply, error)) error {
 	form, label, most := s.form, s.worker().label, s.node.Settings.ReplyBytesMax
-	ok := s.offload(s.node.Pool, func() any {
+	otherwise := encoded{id: id, method: to, label: label, fault: codec.ErrorInternal}
+	ok := s.offload(s.helpers(), otherwise, func() any {
+		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
+		defer cancel()
 		e := encoded{id: id, method: to, label: label}
-		r, err := work()
+		r, err := work(ctx)
 		if err == nil && sizeOf(&r) > most {
 			err = codec.ErrorLimitExceeded
 		}
-		if err != nil {
-			e.err = err
+		if e.fault = err; err != nil {
 			return e
 		}
 		r.ID = id
@@ -165,14 +217,21 @@ func (s *Session) replyFromAfar(to codec.Method, id uint32, work func() (codec.R
 	return nil
 }
 
+// helpers do work off the loop: far away, in order, if the engine is there.
+func (s *Session) helpers() Pool {
+	if s.node.remote {
+		return s.lane()
+	}
+	return s.node.Pool
+}
+
 // answer sends a reply that was encoded off the loop, unless it is more than a client may have queued.
 func (s *Session) answer(e encoded) {
 	size := len(e.frame) - codec.HeaderRoom
 	s.worker().label = e.label
-	var refusal *codec.Error
 	switch {
-	case errors.As(e.err, &refusal):
-		s.refuse(e.id, e.method, refusal)
+	case e.fault != nil:
+		s.failed(&codec.Command{ID: e.id, Method: e.method}, nil, s.engineFault(e.method.String(), "", e.fault))
 	case e.err != nil:
 		s.close(codec.DisconnectInappropriateProtocol)
 	case size > s.node.Settings.ReplyBytesMax:

@@ -23,16 +23,15 @@ func (s *Session) history(id uint32, req *codec.HistoryRequest) error {
 	if since := req.Since; since != nil {
 		filter.Since = &codec.StreamPosition{Offset: since.Offset, Epoch: strings.Clone(since.Epoch)} // as the channel, it outlives the message
 	}
-	channel, broker, log := strings.Clone(req.Channel), s.node.Broker, s.node.Log
+	channel, broker := strings.Clone(req.Channel), s.node.Broker
 	large := filter.Limit < 0 || filter.Limit > entriesMax
-	return s.replyWith(codec.MethodHistory, id, large, func() (codec.Reply, error) {
-		pubs, top, err := broker.History(context.Background(), channel, filter)
-		switch {
-		case errors.Is(err, engine.ErrEpoch):
-			return codec.Reply{}, codec.ErrorUnrecoverablePosition
-		case err != nil:
-			log.Error("history could not be read", "channel", channel, "error", err)
-			return codec.Reply{}, codec.ErrorInternal
+	return s.replyWith(codec.MethodHistory, id, large, func(ctx context.Context) (codec.Reply, error) {
+		pubs, top, err := broker.History(ctx, channel, filter)
+		if errors.Is(err, engine.ErrEpoch) {
+			err = codec.ErrorUnrecoverablePosition
+		}
+		if err != nil {
+			return codec.Reply{}, err
 		}
 		return codec.Reply{History: &codec.HistoryResult{Publications: pubs, Epoch: top.Epoch, Offset: top.Offset}}, nil
 	})

@@ -30,6 +30,7 @@ type Settings struct {
 	ChannelLimit         int           // subscriptions of a session
 	UserConnectionLimit  int           // sessions of a user on this node; 0 is no limit
 	RecoveryLimit        int           // publications in a subscribe reply; -1 is no limit
+	PresenceInterval     time.Duration // between two words to a remote engine that a client is still present
 	PositionCheckDelay   time.Duration // between two checks of a channel's positions; 0 is never
 	HistoryLimit         int           // publications in a history reply; -1 is no limit
 	ReplyBytesMax        int           // of a reply that lists much (a larger one is error 106), or of all that it recovers
@@ -50,6 +51,7 @@ func SettingsOf(cfg *config.Config, version string) Settings {
 		ChannelLimit:         c.ChannelLimit,
 		UserConnectionLimit:  c.UserConnectionLimit,
 		RecoveryLimit:        cmp.Or(c.RecoveryMaxPublicationLimit, -1),
+		PresenceInterval:     c.PresenceUpdateInterval.Std(),
 		PositionCheckDelay:   c.ChannelPositionCheckDelay.Std(),
 		HistoryLimit:         cmp.Or(c.HistoryMaxPublicationLimit, -1),
 		ReplyBytesMax:        c.QueueMaxSize - c.QueueMaxSize/replyRoom,
@@ -67,6 +69,12 @@ type Pool interface {
 	Do(work func()) bool
 }
 
+// Lanes do work off the loops, what has the same key in order.
+type Lanes interface {
+	// Do returns at once; false means that there is too much work already.
+	Do(key uint64, work func()) bool
+}
+
 // Node is what all sessions of a server share. Its fields are set before the first session and stay.
 type Node struct {
 	Settings Settings
@@ -75,8 +83,9 @@ type Node struct {
 	Table    *hub.Table
 	Users    *hub.Users
 	Loops    []*loop.Loop
-	Pool     Pool // makes large replies
-	Fetches  Pool // waits for other servers, whom strangers may make us ask
+	Pool     Pool  // makes large replies
+	Fetches  Pool  // waits for other servers, whom strangers may make us ask
+	Lanes    Lanes // waits for the engine, if that is not local
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
 	Now      func() time.Time // wall clock; time.Now but in tests
@@ -87,6 +96,8 @@ type Node struct {
 	clients atomic.Int64
 	places  atomic.Uint64 // given out among all users' sessions
 	held    atomic.Int64  // bytes of commands that wait behind work off the loops
+	remote  bool          // the broker or the presence is not local
+	unheard unheard       // errors of work that nobody waits for
 }
 
 // worker is what the sessions of one loop share. Only that loop touches it.
@@ -100,7 +111,7 @@ type worker struct {
 	room  int    // bytes of publications that the command under way may still recover
 
 	// What is logged of malformed commands, keys that did not come, joins and leaves that were not published.
-	malformed, keyless, unpublished quiet
+	malformed, keyless, unpublished, unreached quiet
 
 	_ [64]byte
 }
@@ -109,6 +120,7 @@ type worker struct {
 func (n *Node) Start(p *policy.Policy) {
 	n.policy.Store(p)
 	n.seal = newSeal()
+	n.remote = !n.Broker.Local() || !n.Presence.Local()
 	n.workers = make([]worker, len(n.Loops))
 	for i := range n.workers {
 		n.workers[i].out = make([]byte, codec.HeaderRoom, 4<<10)

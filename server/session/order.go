@@ -75,9 +75,27 @@ func (s *Session) Order(what any) {
 		return
 	}
 	s.begin()
+	if s.postpones(what) {
+		s.postpone(what)
+	} else {
+		s.act(what)
+	}
+	s.flush()
+}
+
+// act is Order for a session that is ready.
+func (s *Session) act(what any) {
 	switch order := what.(type) {
 	case published:
 		s.replyPublished(uint32(order))
+	case publishedFar:
+		s.publishedFar(order)
+	case hub.Outcome:
+		s.live(order)
+	case *entering:
+		s.enteredFar(order)
+	case stillPresent:
+		s.stayPresent()
 	case failure:
 		s.broke(order)
 	case resumed:
@@ -110,7 +128,6 @@ func (s *Session) Order(what any) {
 	case codec.Disconnect: // of the node itself: shutdown
 		s.close(order)
 	}
-	s.flush()
 }
 
 // obey leaves the channels that an order names. What was published before the order is delivered first, what comes after it is

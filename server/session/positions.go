@@ -2,16 +2,19 @@ package session
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
+	"stentor/codec"
 	"stentor/engine"
 	"stentor/server/hub"
 )
 
 // CheckPositions looks, until ctx ends, for subscriptions that have missed something without noticing it: a stream that was lost and
 // made anew, a publication that never came. Every channel with positions is looked at once in client.channel_position_check_delay,
-// for all its subscriptions on this node together, so that a channel of a million costs one question to the broker. It runs on a
-// goroutine of its own, because the broker may be remote.
+// for all its subscriptions on this node together, so that a channel of a million costs one question to the broker; those of which a
+// remote broker says that something may be missing, at once. It runs on a goroutine of its own, because the broker may be remote.
 func (n *Node) CheckPositions(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -28,35 +31,112 @@ func (n *Node) CheckPositions(ctx context.Context) error {
 
 // positionCheck goes through the stripes of channels.
 type positionCheck struct {
-	next  int
-	names []string
+	next     int
+	names    []string
+	again    []string  // could not be read
+	suspects []suspect // in the order of their reading
 }
+
+// suspect is a channel whose position was read from a remote broker. What was published before that may still be on its way, by
+// another connection, so subscriptions are compared with it only when that has had time to come.
+type suspect struct {
+	channel string
+	top     codec.StreamPosition
+	step    int // steps left to wait
+}
+
+// settleSteps is how long that is, in steps of a second: at least one less.
+const settleSteps = 3
+
+// checkersMax is how many positions are read from a remote broker at once.
+const checkersMax = 64
 
 // step checks as many stripes as a second's share of the delay; none without one.
 func (c *positionCheck) step(ctx context.Context, n *Node) {
+	c.compare(n)
 	if n.Settings.PositionCheckDelay <= 0 {
 		return
 	}
+	c.names = append(append(c.names[:0], c.again...), n.Table.Missed()...)
+	c.again = c.again[:0]
 	seconds := max(int(n.Settings.PositionCheckDelay/time.Second), 1)
 	for range (hub.StripesCount + seconds - 1) / seconds {
-		c.names = n.Table.Positioned(c.names[:0], c.next)
+		c.names = n.Table.Positioned(c.names, c.next)
 		c.next = (c.next + 1) % hub.StripesCount
+	}
+	slices.Sort(c.names)
+	c.names = slices.Compact(c.names)
+	if n.Broker.Local() {
 		for _, name := range c.names {
 			n.checkPosition(ctx, name)
 		}
+	} else {
+		c.ask(ctx, n)
 	}
 	clear(c.names)
 }
 
+// ask reads the positions of c.names from a remote broker.
+func (c *positionCheck) ask(ctx context.Context, n *Node) {
+	var work sync.WaitGroup
+	var mu sync.Mutex
+	next := 0
+	for range min(checkersMax, len(c.names)) {
+		work.Go(func() {
+			mu.Lock()
+			defer mu.Unlock()
+			for next < len(c.names) {
+				name := c.names[next]
+				next++
+				mu.Unlock()
+				top, ok := n.readTop(ctx, name)
+				mu.Lock()
+				if ok {
+					c.suspects = append(c.suspects, suspect{name, top, settleSteps})
+				} else {
+					c.again = append(c.again, name)
+				}
+			}
+		})
+	}
+	work.Wait()
+}
+
+// compare holds subscriptions against what was read some time ago.
+func (c *positionCheck) compare(n *Node) {
+	kept := c.suspects[:0]
+	for _, x := range c.suspects {
+		if x.step--; x.step > 0 {
+			kept = append(kept, x)
+			continue
+		}
+		n.Table.Check(x.channel, x.top)
+	}
+	clear(c.suspects[len(kept):])
+	c.suspects = kept
+}
+
+// checkPosition is all of it with a local broker, from where publications come before they are in the position.
 func (n *Node) checkPosition(ctx context.Context, channel string) {
+	if top, ok := n.readTop(ctx, channel); ok {
+		n.Table.Check(channel, top)
+	}
+}
+
+// readTop asks the broker where a channel stands.
+func (n *Node) readTop(ctx context.Context, channel string) (codec.StreamPosition, bool) {
 	options := n.policy.Load().Options(channel)
 	if options == nil || ctx.Err() != nil {
-		return // its namespace was removed by a reload
+		return codec.StreamPosition{}, false // its namespace was removed by a reload
+	}
+	if !n.Broker.Local() { // every channel has its turn again and again: what it takes is garbage
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, workTimeout)
+		defer cancel()
 	}
 	_, top, err := n.Broker.History(ctx, channel, engine.HistoryFilter{MetaTTL: options.HistoryMetaTTL})
 	if err != nil {
-		n.Log.Warn("a position could not be checked", "channel", channel, "error", err)
-		return
+		n.unheard.tell(n.Log, "a position could not be checked", channel, err)
 	}
-	n.Table.Check(channel, top)
+	return top, err == nil
 }

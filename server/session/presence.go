@@ -24,9 +24,10 @@ const presenceTTL = 60 * time.Second
 
 // appear enters the client into the channel's presence.
 func (s *Session) appear(sub *hub.Subscription) error {
-	info := engine.PresenceInfo{User: s.user}
-	if s.extra != nil {
-		info.ConnInfo, info.ChanInfo = s.extra.info, s.extra.infoOf(sub)
+	info := s.presenceInfo(sub)
+	if !s.node.Presence.Local() {
+		s.appearFar(sub)
+		return nil
 	}
 	if err := s.node.Presence.AddPresence(context.Background(), sub.Name(), s.id(), info, presenceTTL); err != nil {
 		s.node.Log.Error("presence could not be entered", "channel", sub.Name(), "error", err)
@@ -36,12 +37,25 @@ func (s *Session) appear(sub *hub.Subscription) error {
 	return nil
 }
 
+// presenceInfo is what a channel's presence says of the client.
+func (s *Session) presenceInfo(sub *hub.Subscription) engine.PresenceInfo {
+	info := engine.PresenceInfo{User: s.user}
+	if s.extra != nil {
+		info.ConnInfo, info.ChanInfo = s.extra.info, s.extra.infoOf(sub)
+	}
+	return info
+}
+
 // announce publishes the client's join. The client gets its own after the reply, which is noted already.
 func (s *Session) announce(sub *hub.Subscription, permit *policy.Subscription) {
 	if !permit.JoinLeave || s.state != connected {
 		return
 	}
 	sub.Own |= announced
+	if !s.node.Broker.Local() {
+		s.tellFar(sub, engine.Broker.PublishJoin, metrics.MessageJoin)
+		return
+	}
 	if err := s.node.Broker.PublishJoin(context.Background(), sub.Name(), s.info(sub)); err != nil {
 		s.tellUnpublished("a join was not published", sub, err)
 		return
@@ -61,12 +75,16 @@ func (s *Session) tellUnpublished(what string, sub *hub.Subscription, err error)
 func (s *Session) disappear(sub *hub.Subscription) {
 	done := sub.Own
 	sub.Own &^= present | announced
-	if done&present != 0 {
+	if done&present != 0 && !s.node.Presence.Local() {
+		s.disappearFar(sub)
+	} else if done&present != 0 {
 		if err := s.node.Presence.RemovePresence(context.Background(), sub.Name(), s.id(), s.user); err != nil {
 			s.node.Log.Error("presence could not be left", "channel", sub.Name(), "error", err)
 		}
 	}
-	if done&announced != 0 {
+	if done&announced != 0 && !s.node.Broker.Local() {
+		s.tellFar(sub, engine.Broker.PublishLeave, metrics.MessageLeave)
+	} else if done&announced != 0 {
 		if err := s.node.Broker.PublishLeave(context.Background(), sub.Name(), s.info(sub)); err != nil {
 			s.tellUnpublished("a leave was not published", sub, err)
 			return
@@ -77,44 +95,47 @@ func (s *Session) disappear(sub *hub.Subscription) {
 
 // presence answers with the clients that are subscribed to a channel (spec: client-protocol, section 11).
 func (s *Session) presence(id uint32, req *codec.PresenceRequest) error {
-	stats, err := s.readPresence(req.Channel)
-	if err != nil {
+	if err := s.policy().Presence(s.client(), req.Channel, s.find(req.Channel) != nil); err != nil {
 		return err
 	}
-	if stats.Clients*memberBytesMin > s.node.Settings.ReplyBytesMax {
-		return codec.ErrorLimitExceeded
-	}
-	channel, members, log := strings.Clone(req.Channel), s.node.Presence, s.node.Log
-	return s.replyWith(codec.MethodPresence, id, stats.Clients > entriesMax, func() (codec.Reply, error) {
-		all, err := members.Presence(context.Background(), channel)
+	n, channel := s.node, strings.Clone(req.Channel)
+	large := false
+	if n.Presence.Local() {
+		stats, err := n.presenceToTell(context.Background(), channel)
 		if err != nil {
-			log.Error("presence could not be read", "channel", channel, "error", err)
-			return codec.Reply{}, codec.ErrorInternal
+			return s.engineFault("presence could not be read", channel, err)
 		}
-		return codec.Reply{Presence: &codec.PresenceResult{Presence: all}}, nil
+		large = stats.Clients > entriesMax
+	}
+	return s.replyWith(codec.MethodPresence, id, large, func(ctx context.Context) (r codec.Reply, err error) {
+		if !n.Presence.Local() {
+			if _, err = n.presenceToTell(ctx, channel); err != nil {
+				return r, err
+			}
+		}
+		all, err := n.Presence.Presence(ctx, channel)
+		r.Presence = &codec.PresenceResult{Presence: all}
+		return r, err
 	})
+}
+
+// presenceToTell is how large a channel's presence is, or error 106 if it is too large for a reply.
+func (n *Node) presenceToTell(ctx context.Context, channel string) (engine.PresenceStats, error) {
+	stats, err := n.Presence.PresenceStats(ctx, channel)
+	if err == nil && stats.Clients*memberBytesMin > n.Settings.ReplyBytesMax {
+		err = codec.ErrorLimitExceeded
+	}
+	return stats, err
 }
 
 // presenceStats answers with their numbers.
 func (s *Session) presenceStats(id uint32, req *codec.PresenceStatsRequest) error {
-	stats, err := s.readPresence(req.Channel)
-	if err != nil {
+	if err := s.policy().Presence(s.client(), req.Channel, s.find(req.Channel) != nil); err != nil {
 		return err
 	}
-	result := codec.PresenceStatsResult{NumClients: uint32(stats.Clients), NumUsers: uint32(stats.Users)}
-	s.reply(codec.MethodPresenceStats, &codec.Reply{ID: id, PresenceStats: &result})
-	return nil
-}
-
-// readPresence checks the right to a channel's presence and says how much of it there is.
-func (s *Session) readPresence(channel string) (engine.PresenceStats, error) {
-	if err := s.policy().Presence(s.client(), channel, s.find(channel) != nil); err != nil {
-		return engine.PresenceStats{}, err
-	}
-	stats, err := s.node.Presence.PresenceStats(context.Background(), channel)
-	if err != nil {
-		s.node.Log.Error("presence could not be read", "channel", channel, "error", err)
-		return stats, codec.ErrorInternal
-	}
-	return stats, nil
+	n, channel := s.node, strings.Clone(req.Channel)
+	return s.replyWith(codec.MethodPresenceStats, id, false, func(ctx context.Context) (codec.Reply, error) {
+		stats, err := n.Presence.PresenceStats(ctx, channel)
+		return codec.Reply{PresenceStats: &codec.PresenceStatsResult{NumClients: uint32(stats.Clients), NumUsers: uint32(stats.Users)}}, err
+	})
 }

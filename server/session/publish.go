@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"stentor/codec"
 	"stentor/engine"
@@ -23,6 +24,9 @@ func (s *Session) publish(id uint32, req *codec.PublishRequest) error {
 		return err
 	}
 	p := &codec.Publication{Data: bytes.Clone(req.Data), Info: s.info(sub)}
+	if !s.node.Broker.Local() {
+		return s.publishFar(id, strings.Clone(req.Channel), p, options)
+	}
 	_, err = s.node.Broker.Publish(context.Background(), req.Channel, p, options)
 	if errors.Is(err, engine.ErrOverloaded) {
 		s.node.Metrics.Overloaded()

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"log/slog"
+	"sync"
 	"time"
 
 	"stentor/reactor/loop"
@@ -24,4 +26,24 @@ func (q *quiet) due(now loop.Time) (suppressed int, ok bool) {
 	suppressed = q.suppressed
 	q.suppressed, q.until = 0, now.After(quietPeriod)
 	return suppressed, true
+}
+
+// unheard is what goes wrong off the loops where nobody waits for it. Any goroutine may tell it.
+type unheard struct {
+	mu         sync.Mutex
+	suppressed int
+	until      time.Time
+}
+
+// tell logs an error, once in quietPeriod.
+func (u *unheard) tell(log *slog.Logger, what, channel string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	if now.Before(u.until) {
+		u.suppressed++
+		return
+	}
+	log.Error(what, "channel", channel, "error", err, "suppressed", u.suppressed)
+	u.suppressed, u.until = 0, now.Add(quietPeriod)
 }

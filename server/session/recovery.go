@@ -15,14 +15,16 @@ import (
 // position gives sub its place in the channel's stream and, if the client asks for it, what it missed (spec: client-protocol,
 // section 8).
 func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) error {
-	r := recovery{from: permit.From, cache: permit.Cache}
-	if !permit.Delta { // a filter would break the chain of patches
-		r.filter = permit.Filter
-	}
-	if err := r.read(s, sub.Name(), permit); err != nil {
+	r := newRecovery(permit)
+	if err := r.read(context.Background(), s.node, sub.Name(), permit); err != nil {
 		s.node.Log.Error("history could not be read", "channel", sub.Name(), "error", err)
 		return codec.DisconnectServerError
 	}
+	return s.place(sub, permit, &r, result)
+}
+
+// place is position when history has been read.
+func (s *Session) place(sub *hub.Subscription, permit *policy.Subscription, r *recovery, result *codec.SubscribeResult) error {
 	result.Positioned, result.Recoverable = true, permit.Recoverable
 	result.Offset, result.Epoch = r.top.Offset, r.top.Epoch
 	if r.from.Recover {
@@ -78,20 +80,28 @@ type recovery struct {
 	recovered bool
 }
 
-// read finds out where the stream stands and what of it is missing.
-func (r *recovery) read(s *Session, channel string, permit *policy.Subscription) error {
+func newRecovery(permit *policy.Subscription) recovery {
+	r := recovery{from: permit.From, cache: permit.Cache}
+	if !permit.Delta { // a filter would break the chain of patches
+		r.filter = permit.Filter
+	}
+	return r
+}
+
+// read finds out where the stream stands and what of it is missing. It may wait for a server far away.
+func (r *recovery) read(ctx context.Context, n *Node, channel string, permit *policy.Subscription) error {
 	ask := engine.HistoryFilter{MetaTTL: permit.Options.HistoryMetaTTL}
 	switch {
 	case !r.from.Recover:
 	case r.cache:
 		ask.Reverse, ask.Limit = true, 1
 		if r.filter != nil {
-			ask.Limit = s.node.Settings.RecoveryLimit
+			ask.Limit = n.Settings.RecoveryLimit
 		}
 	default:
-		ask.Since, ask.Limit = &codec.StreamPosition{Offset: r.from.Offset, Epoch: r.from.Epoch}, s.node.Settings.RecoveryLimit
+		ask.Since, ask.Limit = &codec.StreamPosition{Offset: r.from.Offset, Epoch: r.from.Epoch}, n.Settings.RecoveryLimit
 	}
-	pubs, top, err := s.node.Broker.History(context.Background(), channel, ask)
+	pubs, top, err := n.Broker.History(ctx, channel, ask)
 	otherEpoch := errors.Is(err, engine.ErrEpoch)
 	if err != nil && !otherEpoch {
 		return err

@@ -55,24 +55,36 @@ func (s *Session) takeIn(order Subscribe) {
 		if order.RecoverSince == nil {
 			permit.From = policy.Place{} // auto_cache_recover is for clients that connect
 		}
-		sub, err = s.enter(order.Channel, &permit, serverSide, &result)
+		if s.node.remote {
+			err = s.enterFar(&entering{entries: []entry{{name: order.Channel, permit: permit, own: serverSide}}})
+		} else if sub, err = s.enter(order.Channel, &permit, serverSide, &result); err == nil {
+			s.tookIn(sub, &permit, &result)
+		}
 	}
+	if err != nil {
+		s.notTakenIn(order.Channel, err)
+	}
+}
+
+// notTakenIn ends takeIn with an error.
+func (s *Session) notTakenIn(channel string, err error) {
 	var end codec.Disconnect
-	switch {
-	case errors.As(err, &end):
+	if errors.As(err, &end) {
 		s.close(end)
 		return
-	case err != nil:
-		s.node.Log.Info("a client was not subscribed by the server", "channel", order.Channel, "user", s.user, "client", s.clientID(), "error", err)
-		return
 	}
+	s.node.Log.Info("a client was not subscribed by the server", "channel", channel, "user", s.user, "client", s.clientID(), "error", err)
+}
+
+// tookIn tells the client of a subscription that the server API has made, and what it missed there.
+func (s *Session) tookIn(sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) {
 	s.push(metrics.FramePushSubscribe, &codec.Push{Channel: sub.Name(), Subscribe: &codec.Subscribe{
 		Recoverable: result.Recoverable, Positioned: result.Positioned, Epoch: result.Epoch, Offset: result.Offset, Data: result.Data,
 	}})
 	for _, p := range result.Publications {
 		s.push(metrics.FramePushPublication, &codec.Push{Channel: sub.Name(), Pub: p})
 	}
-	s.announce(sub, &permit)
+	s.announce(sub, permit)
 }
 
 // wanted is a position as a client would name it that wants what came after.

@@ -40,6 +40,8 @@ type stage struct {
 	form   codec.Form // of clients that do not say theirs
 	node   *Node
 	engine *moody
+	isFar  bool // the engine is not local
+	far    *far
 	now    loop.Time
 	wall   time.Time
 	actors map[string]*actor
@@ -52,7 +54,10 @@ type stage struct {
 }
 
 // byHand is a pool whose work is done when the test says so.
-type byHand struct{ work []func() }
+type byHand struct {
+	work []func()
+	held bool // until the test lets go
+}
 
 func (p *byHand) Do(work func()) bool {
 	p.work = append(p.work, work)
@@ -60,11 +65,24 @@ func (p *byHand) Do(work func()) bool {
 }
 
 func (p *byHand) run() {
+	if p.held {
+		return
+	}
 	work := p.work
 	p.work = nil
 	for _, do := range work {
-		do()
+		p.do(do)
 	}
+}
+
+// do survives panics that were asked for, as a pool does.
+func (p *byHand) do(work func()) {
+	defer func() {
+		if v := recover(); v != nil && v != errSim {
+			panic(v)
+		}
+	}()
+	work()
 }
 
 func newStage(t testing.TB) *stage {
@@ -104,12 +122,22 @@ func (st *stage) start(options string) {
 		st.t.Fatal(err)
 	}
 	clock := func() time.Duration { return time.Duration(st.now) * loop.TickPeriod }
-	memory := memengine.New(memengine.Config{Stripes: 1, Clock: clock}, table)
-	st.engine = &moody{Broker: memory}
+	make := func(r engine.Receiver) *memengine.Engine {
+		return memengine.New(memengine.Config{Stripes: 1, Clock: clock}, r)
+	}
+	var presence engine.Presence
+	if st.isFar {
+		st.far, presence = newFar(st, table, make)
+		st.engine = &moody{Broker: st.far}
+	} else {
+		memory := make(table)
+		st.engine, presence = &moody{Broker: memory}, memory
+	}
 	st.node = &Node{
 		Settings: SettingsOf(cfg, "test"),
 		Broker:   st.engine,
-		Presence: memory,
+		Presence: presence,
+		Lanes:    byHandInOrder{&st.pool},
 		Table:    table,
 		Users:    hub.NewUsers(),
 		Loops:    loops,
@@ -144,6 +172,8 @@ func (st *stage) do(line string) {
 		st.wait(st.duration(rest))
 	case word == "jump":
 		st.wall = st.wall.Add(st.duration(rest))
+	case word == "far":
+		st.farAway(rest)
 	case word == "engine":
 		st.engine.mood = rest
 	case word == "api":
@@ -179,6 +209,8 @@ func (m *moody) fault() error {
 		return errors.New("the engine is broken")
 	case "full":
 		return engine.ErrOverloaded
+	case "panicking":
+		panic(errSim)
 	}
 	return nil
 }

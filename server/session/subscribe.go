@@ -21,14 +21,22 @@ func (s *Session) subscribe(id uint32, req *codec.SubscribeRequest) error {
 	if err != nil {
 		return err
 	}
+	if s.node.remote {
+		return s.enterFar(&entering{method: codec.MethodSubscribe, id: id, entries: []entry{{name: req.Channel, permit: permit}}})
+	}
 	var result codec.SubscribeResult
 	sub, err := s.enter(req.Channel, &permit, 0, &result)
 	if err != nil {
 		return err
 	}
-	s.reply(codec.MethodSubscribe, &codec.Reply{ID: id, Subscribe: &result})
-	s.announce(sub, &permit)
+	s.subscribed(id, sub, &permit, &result)
 	return nil
+}
+
+// subscribed answers a subscribe command that was carried out.
+func (s *Session) subscribed(id uint32, sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) {
+	s.reply(codec.MethodSubscribe, &codec.Reply{ID: id, Subscribe: result})
+	s.announce(sub, permit)
 }
 
 // client is what the policy knows of the session.
@@ -39,9 +47,29 @@ func (s *Session) client() policy.Client {
 // enter makes the session a member of a channel, with all that goes with it but the join, which has to wait until the client knows
 // of its membership. It fills in result. After an error nothing is left.
 //
-// With a local engine all of it is one turn of the loop: the subscription listens first and reads history then, so that nothing
-// falls between the two.
+// All of it is one turn of the loop: the subscription listens first and reads history then, so that nothing falls between the two.
+// With an engine that is not local enterFar takes its place.
 func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, result *codec.SubscribeResult) (*hub.Subscription, error) {
+	sub, err := s.join(name, permit, own)
+	if err != nil {
+		return nil, err
+	}
+	if permit.Positioned {
+		err = s.position(sub, permit, result)
+	}
+	if err == nil && permit.Presence {
+		err = s.appear(sub)
+	}
+	if err != nil {
+		s.drop(sub)
+		return nil, err
+	}
+	s.settle(sub, permit, result)
+	return sub, nil
+}
+
+// join makes the session a member of a channel, and notes what follows from its permit.
+func (s *Session) join(name string, permit *policy.Subscription, own hub.Own) (*hub.Subscription, error) {
 	filterBytes, err := s.filterRoom(permit)
 	if err != nil {
 		return nil, err
@@ -58,24 +86,16 @@ func (s *Session) enter(name string, permit *policy.Subscription, own hub.Own, r
 	if len(permit.Info) > 0 {
 		s.more().set(sub).info = permit.Info
 	}
-	if permit.Positioned {
-		if err := s.position(sub, permit, result); err != nil {
-			s.drop(sub)
-			return nil, err
-		}
-	}
-	if permit.Presence {
-		if err := s.appear(sub); err != nil {
-			s.drop(sub)
-			return nil, err
-		}
-	}
+	return sub, nil
+}
+
+// settle is the end of entering a channel.
+func (s *Session) settle(sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) {
 	if permit.ExpireAt > 0 {
 		result.Expires, result.TTL = true, s.ttl(permit.ExpireAt)
 		s.expireSub(sub, permit.ExpireAt)
 	}
 	result.Data, result.Delta = permit.Data, permit.Delta
-	return sub, nil
 }
 
 // FiltersBytesMax is how much memory the tags filters of one session may take. One filter may take some 33 KB.

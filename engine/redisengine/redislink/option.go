@@ -10,12 +10,12 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Sizes of one connection. Callers whose commands find pipelineScale full wait until there is room; the buffers cost their size
-// in memory whether the connection is busy or not.
+// Sizes of one connection. Callers whose commands find the pipeline full wait until there is room. Together they cost about 600 KB,
+// whether the connection is busy or not; larger ones measured no better.
 const (
-	pipelineScale   = 11        // a pipeline holds 2^11 commands without an answer
-	readBufferSize  = 128 << 10 // bytes
-	writeBufferSize = 128 << 10 // bytes
+	pipelineScale   = 10       // a pipeline holds 2^10 commands without an answer
+	readBufferSize  = 64 << 10 // bytes
+	writeBufferSize = 64 << 10 // bytes
 )
 
 // poolSizeMax bounds the connections to one server that are taken out for one caller alone: subscriptions, and answers so large that
@@ -25,7 +25,8 @@ const (
 	poolIdle    = time.Minute
 )
 
-// flushDelay is how long commands are gathered before they are sent, if there are others under way.
+// flushDelay is how long commands are gathered before they are sent, if there are others under way. It halves what a command costs
+// us; 20 µs gain less, and more than 100 gain nothing (BenchmarkPublish and BenchmarkPresence of redisengine).
 const flushDelay = 100 * time.Microsecond
 
 // topologyInterval is how often sentinels, and the nodes of a cluster, are asked who is master. They also tell unasked; this is for
