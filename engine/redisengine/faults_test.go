@@ -42,16 +42,6 @@ func single(s *redistest.Server) redislink.Config { return redislink.Config{Addr
 // kept is how these tests publish.
 var kept = engine.PublishOptions{HistorySize: 10, HistoryTTL: time.Hour, HistoryMetaTTL: 24 * time.Hour}
 
-// eventually waits until holds does.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(redistest.Patience); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: still not so after %v", what, redistest.Patience)
-		}
-	}
-}
-
 // subscribe subscribes until that succeeds, as clients do.
 func (r *rig) subscribe(channels ...string) {
 	r.Helper()
