@@ -142,6 +142,7 @@ func (e *Engine) serve(ctx context.Context, l *link) {
 	}
 	e.live.Store(l)
 	e.start()
+	e.log.Info(e.connected(), "url", redacted(l.nc.ConnectedUrlRedacted()), "server", l.nc.ConnectedServerName(), "subscriptions", len(e.subs))
 	for {
 		select {
 		case <-ctx.Done():
@@ -158,6 +159,14 @@ func (e *Engine) serve(ctx context.Context, l *link) {
 	}
 }
 
+// connected says that the engine works.
+func (e *Engine) connected() string {
+	if e.stats.connects.Load() > 1 {
+		return "connected to NATS again"
+	}
+	return "connected to NATS"
+}
+
 // configured are the servers that the configuration names.
 func (e *Engine) configured() []string {
 	list, _ := servers(e.cfg.URL) // New has looked
@@ -166,11 +175,7 @@ func (e *Engine) configured() []string {
 
 // resume makes all subscriptions on a new connection, and tells of them if there were any.
 func (e *Engine) resume(l *link) error {
-	text := "connected to NATS"
-	if e.stats.connects.Add(1) > 1 {
-		text = "connected to NATS again"
-	}
-	e.log.Info(text, "url", redacted(l.nc.ConnectedUrlRedacted()), "server", l.nc.ConnectedServerName(), "subscriptions", len(e.subs))
+	e.stats.connects.Add(1)
 	if err := e.subscribeBus(l); err != nil {
 		return err
 	}
