@@ -348,6 +348,7 @@ func TestSubscribedWhileAway(t *testing.T) {
 	r := newRig(t, redisengine.Config{}, single(server))
 	r.subscribe(news...)
 	server.Kill()
+	eventually(t, "the loss is noticed", func() bool { return !r.Stats().Shards[0].Listening })
 	r.Unsubscribe(news[0])
 	r.Unsubscribe(news[1])
 	r.Subscribe(news[1])
