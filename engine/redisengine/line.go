@@ -350,7 +350,7 @@ func (l *line) refused(b batch, err error) {
 		err = fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
 	}
 	err = l.shard.failed("subscribe to", b.subscribe[0], err)
-	if hold == refusedFor {
+	if hold == refusedFor && l.shard.broker.refusedLog.due() {
 		l.log().Warn("Redis refuses subscriptions", "channels", len(b.subscribe), "error", err)
 	}
 	b.of.refuse(b, err)
