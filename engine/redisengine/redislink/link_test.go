@@ -167,6 +167,7 @@ func TestFrozen(t *testing.T) {
 	if got := said.with("cannot be reached"); len(got) != 1 {
 		t.Errorf("it said %q, want one line", got)
 	}
+	server.Freeze() // Run has to end all the same
 }
 
 // TestNotTwice: a command that the server took and did not answer is not sent again by itself.
