@@ -47,9 +47,9 @@ const memoryName = "memory"
 const besideMax = 16
 
 const enginesLong = `Publish through the HTTP API of several nodes in turn: the one of --server (or --target with --pid), which has the memory engine, and those
-of --beside, whose engines are on other machines, or brokers beside them. All run for the whole time; which begins changes from round to
-round. Publishers send as fast as the API answers, one request each at a time, and every channel has subscribers, so that the way back
-through the broker is in the figures. With --history-channel, each node is also measured on channels that keep history.
+of --beside, whose engines are brokers elsewhere: Redis, NATS. All run for the whole time; which begins changes from round to round.
+Publishers send as fast as the API answers, one request each at a time, and every channel has subscribers, so that the way back through
+the broker is in the figures. With --history-channel, each node is also measured on channels that keep history.
 
 Measured are, for each node, publications per second, CPU of the node and of the processes of its broker (--broker-pid) per publication,
 latency of the API's answers and of the deliveries, and what is missing, came twice or out of order. Against the memory engine, round by

@@ -43,7 +43,6 @@ func (o *Floor) flags(f *pflag.FlagSet) {
 	o.programFlags(f)
 	f.BoolVar(&o.On, "against-bare", o.On, "the same as --floor")
 	_ = f.MarkHidden("against-bare") // an older name; the flag exists
-	f.IntVar(&o.Threads, "bare-threads", o.Threads, "threads that share the sockets of a floor")
 	f.IntVar(&o.RoundPublications, "round-publications", o.RoundPublications, "publications that come alone, per round and side")
 	f.IntVar(&o.RoundBursts, "round-bursts", o.RoundBursts, fmt.Sprintf("bursts per round and side; each has --burst publications, or %d if that is 1", floorBurst))
 	f.Float64Var(&o.RatioMax, "max-ratio", 0, "fail above this median ratio of publications that come alone against write(2); 0: no gate")
@@ -59,6 +58,7 @@ func (o *Floor) commonFlags(f *pflag.FlagSet, of string) {
 // programFlags are those of scenarios that another floor can stand beside.
 func (o *Floor) programFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Program, "floor-program", o.Program, "a floor of your own beside ours: a program that speaks the words of package bench/bare over its standard input and output")
+	f.IntVar(&o.Threads, "bare-threads", o.Threads, "threads that share the sockets of a floor; the bare upgrade always has one")
 	f.Float64Var(&o.ProgramMax, "max-program-ratio", 0, "fail above this median ratio to --floor-program; 0: no gate")
 }
 

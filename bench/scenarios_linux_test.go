@@ -73,8 +73,33 @@ func TestPingRun(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	server = serve(t, benchtest.Config{})
-	if _, _, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), "ping_interval") {
+	if _, _, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), "no ping came") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Only windows of whole ping intervals have the same number of pings in each round.
+func TestPingWindow(t *testing.T) {
+	server := serve(t, benchtest.Config{PingEvery: time.Second})
+	for _, c := range []struct {
+		window, refused string
+		noted           bool
+	}{
+		{"999ms", "take --window 1s", false},
+		{"1500ms", "", true},
+		{"2s", "", false},
+	} {
+		r, log, err := execute(t, server, "ping", "--clients", "5", "--settle", "1ms", "--rounds", "1", "--window", c.window)
+		switch {
+		case c.refused != "":
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s: %v", c.window, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v\n%s", c.window, err, log)
+		case strings.Contains(strings.Join(r.Notes, ""), "not a whole number of the server's ping intervals") != c.noted:
+			t.Errorf("%s: %q", c.window, r.Notes)
+		}
 	}
 }
 

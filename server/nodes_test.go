@@ -82,12 +82,12 @@ func startNode(t *testing.T, w *wire, name string) *running {
 		HistorySize: 10, HistoryTTL: config.Duration(time.Minute), ForceRecovery: true, ForcePositioning: true,
 	}}}
 	cfg.Reactor.Loops = 2
-	s, err := New(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), OpenEngine: func(r engine.Receiver) (Engines, error) {
+	s, err := New(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), OpenEngine: func(r engine.Node, _ string) (Engines, error) {
 		e := memengine.New(memengine.Config{}, r)
 		if w == nil {
-			return Engines{Broker: e, Presence: e}, nil
+			return Engines{Broker: e, Presence: e, Run: []func(context.Context) error{e.Run}}, nil
 		}
-		return Engines{Broker: e, Presence: e, Bus: w}, nil
+		return Engines{Broker: e, Presence: e, Bus: w, Run: []func(context.Context) error{e.Run}}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -207,10 +207,11 @@ type Stats struct {
 	Live         int              `json:"live"`
 	Deliveries   uint64           `json:"deliveries"` // publications, each counted once per client
 	Duplicates   uint64           `json:"duplicates"`
-	Late         uint64           `json:"late"`   // publications that came after one with a higher number
-	Frames       uint64           `json:"frames"` // ws frames with publications
-	Bytes        uint64           `json:"bytes"`  // read from sockets
-	Pings        uint64           `json:"pings"`  // of the protocol, all answered at once
+	Late         uint64           `json:"late"`          // publications that came after one with a higher number
+	Frames       uint64           `json:"frames"`        // ws frames with publications
+	Bytes        uint64           `json:"bytes"`         // read from sockets
+	Pings        uint64           `json:"pings"`         // of the protocol, all answered at once
+	PingInterval time.Duration    `json:"ping_interval"` // as the server says in whole seconds; 0: shorter, none, or nobody has connected
 	Replies      uint64           `json:"replies"`
 	Unanswered   uint64           `json:"unanswered"`   // requests without a reply when asking ended
 	Reopened     uint64           `json:"reopened"`     // clients that came back
@@ -237,6 +238,7 @@ func (s *Stats) Merge(other Stats) {
 	s.Frames += other.Frames
 	s.Bytes += other.Bytes
 	s.Pings += other.Pings
+	s.PingInterval = max(s.PingInterval, other.PingInterval)
 	s.Replies += other.Replies
 	s.Unanswered += other.Unanswered
 	s.Reopened += other.Reopened

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"stentor/engine/enginetest/natstest"
 	"stentor/engine/enginetest/redistest"
 )
 
@@ -61,14 +63,50 @@ func TestSDKScenariosOverRedis(t *testing.T) {
 	cfg := strings.Replace(fill.Replace(ordinaryServer), "{", "{"+redisEngine(addresses(s.Addr))+",", 1)
 	front := balance(t, start(t, cfg), start(t, cfg))
 	set := scene{keys: keys, ordinary: front}
+	// Orders and publications come to a client's node by different ways, so that neither waits for the other: of these scenarios one has a
+	// publication come before the order to leave that was given after it, one has it reach whom an order just before it has subscribed.
+	without := []string{"unsubscribe", "a batch"}
 	t.Run("javascript", func(t *testing.T) {
 		t.Parallel()
-		node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=recovery presence history orders",
+		node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=recovery presence history orders", "WITHOUT="+strings.Join(without, ","),
 			"ORDINARY="+front.url, "SPECIAL="+front.url, "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret,
 			"RS256="+privatePEM(t, keys.rsa), "ES256="+privatePEM(t, keys.ecdsa), "EDDSA="+privatePEM(t, keys.eddsa))
 	})
-	// What one batch does on a node is not done on the others when its next command runs: a publication does not reach who is being
-	// subscribed there.
-	orders := slices.DeleteFunc(slices.Clone(orderScenarios), func(s scenario) bool { return s.name == "a batch" })
+	orders := slices.DeleteFunc(slices.Clone(orderScenarios), func(s scenario) bool { return slices.Contains(without, s.name) })
 	playAll(t, slices.Concat(orders, recoveryScenarios, presenceScenarios), set)
+}
+
+// clusterServer is the configuration of nodes in TestCluster.
+const clusterServer = `{
+  "client": {"token": {"hmac_secret_key": "$SECRET"}},
+  "http_api": {"key": "$API_KEY"},
+  "channel": {"namespaces": [
+    {"name": "stream", $HISTORY "allow_subscribe_for_client": true},
+    {"name": "room", "presence": true, "join_leave": true, "force_push_join_leave": true, "allow_subscribe_for_client": true}
+  ]},
+  $ENGINE
+}`
+
+// TestCluster has clients of centrifuge-js use two and three nodes over Redis, and over NATS with presence in Redis.
+func TestCluster(t *testing.T) {
+	redis, nats := redistest.Start(t), natstest.Start(t)
+	for _, x := range []struct{ name, history, keeps, engine string }{
+		{"Redis", `"history_size": 100, "history_ttl": "300s", "force_recovery": true,`, "yes",
+			redisEngine(addresses(redis.Addr) + `,"prefix":"$PREFIX"`)},
+		{"NATS", "", "no", `"broker":{"enabled":true,"type":"nats","nats":{"url":"` + nats.URL() + `","prefix":"$PREFIX"}},
+			"presence_manager":{"enabled":true,"type":"redis","redis":{"prefix":"$PREFIX",` + addresses(redis.Addr) + `}}`},
+	} {
+		for _, n := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s/%d nodes", x.name, n), func(t *testing.T) {
+				cfg := strings.NewReplacer("$SECRET", quickStartSecret, "$API_KEY", quickStartAPIKey, "$HISTORY", x.history, "$ENGINE",
+					strings.ReplaceAll(x.engine, "$PREFIX", fmt.Sprintf("%s-%d", x.name, n))).Replace(clusterServer)
+				var urls []string
+				for range n {
+					urls = append(urls, start(t, cfg).url)
+				}
+				node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=cluster", "NODES="+strings.Join(urls, " "), "HISTORY="+x.keeps,
+					"ORDINARY="+urls[0], "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret)
+			})
+		}
+	}
 }

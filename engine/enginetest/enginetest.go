@@ -33,6 +33,8 @@ type Subject struct {
 	Bus      engine.Bus      // nil without one
 	// DataAlone says that the broker carries the data of a publication and nothing else of it.
 	DataAlone bool
+	// PlainNames says that channels with spaces, control characters or wildcards are refused.
+	PlainNames bool
 	// Peer makes another engine over the same store, for another node. Nil if nothing is shared.
 	Peer func(t *testing.T, n engine.Node) Subject
 	// Advance makes the engine believe that d has passed. Without it, expiry is tested in real time, and less exactly.

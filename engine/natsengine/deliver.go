@@ -121,7 +121,7 @@ func (d *deliverer) deliver(ctx context.Context, m *nats.Msg) {
 	switch p := &d.push; {
 	case p.Pub != nil:
 		p.Pub.Channel = published
-		d.wake |= e.node.Publication(channel, p.Pub, nil, codec.StreamPosition{})
+		d.wake |= e.node.Publication(channel, p.Pub, nil, d.position())
 	case p.Join != nil:
 		d.wake |= e.node.Join(channel, p.Join.Info)
 	case p.Leave != nil:
@@ -142,8 +142,7 @@ func (d *deliverer) read(m *nats.Msg) bool {
 	}
 	switch {
 	case p.Pub != nil:
-		// There is no stream that these could be about.
-		p.Pub.Offset, p.Pub.Epoch, p.Pub.Delta = 0, "", false
+		p.Pub.Delta = false
 		return true
 	case p.Join != nil:
 		return p.Join.Info != nil
@@ -151,6 +150,25 @@ func (d *deliverer) read(m *nats.Msg) bool {
 		return p.Leave.Info != nil
 	}
 	return false
+}
+
+// position takes the position out of the publication that was read. Without Config.Positions there is no stream that it could be about.
+func (d *deliverer) position() codec.StreamPosition {
+	p := d.push.Pub
+	at := codec.StreamPosition{Offset: p.Offset, Epoch: p.Tags[epochTag]}
+	p.Offset, p.Epoch = 0, ""
+	if !d.engine.cfg.Positions || at.Offset == 0 {
+		return codec.StreamPosition{}
+	}
+	delete(p.Tags, epochTag)
+	if len(p.Tags) == 0 {
+		p.Tags = nil
+	}
+	p.Offset = at.Offset
+	if at.Offset == 1 {
+		p.Epoch = at.Epoch
+	}
+	return at
 }
 
 // admitPause is how long a deliverer waits before it asks again.

@@ -38,6 +38,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -68,7 +69,12 @@ type Config struct {
 	Within func(pattern, channel string) bool
 	// Raw maps channels to bare subjects.
 	Raw Raw
+	// Positions says that publications have offsets and epochs, which whoever keeps history has given them: see Hand.
+	Positions bool
 }
+
+// epochTag carries the epoch of a position. Centrifugo does so, too.
+const epochTag = "__centrifugo_epoch"
 
 // Raw is how channels become subjects of others.
 type Raw struct {
@@ -190,27 +196,59 @@ func (e *Engine) announce(ctx context.Context, m *codec.Push) error {
 
 // carry hands m to the next round and waits until the server has it.
 func (e *Engine) carry(ctx context.Context, m *codec.Push) error {
-	subject, err := e.names.publishSubject(m.Channel)
+	t, err := e.hand(ctx, m)
 	if err != nil {
 		return err
+	}
+	return t.wait(ctx)
+}
+
+// Hand puts p, which somebody else gave the position at, behind everything that was handed before. When wait returns nil, the server has
+// it. It needs Config.Positions.
+func (e *Engine) Hand(ctx context.Context, channel string, p *codec.Publication, at codec.StreamPosition) (wait func(context.Context) error, err error) {
+	p.Offset, p.Epoch = at.Offset, ""
+	tags := p.Tags
+	p.Tags = make(map[string]string, len(tags)+1)
+	maps.Copy(p.Tags, tags)
+	p.Tags[epochTag] = at.Epoch
+	t, err := e.hand(ctx, &codec.Push{Channel: channel, Pub: p})
+	return t.wait, err
+}
+
+// ticket is a place in a batch.
+type ticket struct {
+	engine *Engine
+	batch  *batch
+	at     int
+}
+
+func (e *Engine) hand(ctx context.Context, m *codec.Push) (ticket, error) {
+	subject, err := e.names.publishSubject(m.Channel)
+	if err != nil {
+		return ticket{}, err
 	}
 	l, err := e.linked(ctx)
 	if err != nil {
-		return err
+		return ticket{}, err
 	}
 	b, at, err := l.add(parcel{subject: subject, payload: e.payload(m)})
 	if err != nil {
-		return err
+		return ticket{}, err
 	}
 	e.kick()
+	return ticket{e, b, at}, nil
+}
+
+// wait waits until the server has what was handed.
+func (t ticket) wait(ctx context.Context) error {
 	select {
-	case <-b.done:
-		err = b.parcels[at].err
+	case <-t.batch.done:
 	case <-ctx.Done():
-		err = fmt.Errorf("%w: %w", engine.ErrUnreachable, ctx.Err())
+		return fmt.Errorf("%w: %w", engine.ErrUnreachable, ctx.Err())
 	}
+	err := t.batch.parcels[t.at].err
 	if err == nil {
-		e.stats.published.Add(1)
+		t.engine.stats.published.Add(1)
 	}
 	return err
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +20,8 @@ import (
 // Sizes and times of subscribing.
 const (
 	batchMax  = 512                  // channels of one SUBSCRIBE: a server does nothing else meanwhile
-	gatherFor = 5 * time.Millisecond // how long channels are gathered for one, if there was another just before
+	gatherFor = 5 * time.Millisecond // how long channels are gathered for one in a storm
+	stormMin  = 8                    // more channels than this in that time are a storm; fewer go as they come
 )
 
 // Times of losing and finding a connection.
@@ -27,8 +30,10 @@ const (
 	redialLast  = time.Second
 	// patienceMax is how long who subscribes waits for a connection that is just not there, before it is told so.
 	patienceMax = time.Second
-	// refusedFor is how long nothing is asked of a server that has refused to restore a subscription.
+	// refusedFor is how long nothing is asked of a server that has refused to restore a subscription, and movedFor if it said that
+	// another node is the right one.
 	refusedFor = time.Second
+	movedFor   = 100 * time.Millisecond
 )
 
 // line is one connection for subscriptions, and the goroutine that works on it. Only that goroutine sends. What comes is read on a
@@ -56,12 +61,17 @@ type line struct {
 	names    names
 	restored map[*interest]uint32    // the epoch of the subscriptions made on this connection
 	held     map[*interest]time.Time // until when nothing is sent, after a refusal
-	sent     time.Time               // when the last batch went
+	window   time.Time               // since when channels are counted
+	inWindow int                     // how many were sent since
+	everLost bool
 	probe    probe
 }
 
 func newLine(s *shard, address string, sharded bool, deliver func(*line, rueidis.PubSubMessage), interests ...*interest) *line {
-	l := &line{shard: s, address: address, sharded: sharded, deliver: deliver, kicked: make(chan struct{}, 1), interests: interests}
+	l := &line{
+		shard: s, address: address, sharded: sharded, deliver: deliver,
+		kicked: make(chan struct{}, 1), interests: interests, patience: newPatience(s.link.IOTimeout()),
+	}
 	for _, p := range interests {
 		p.line.Store(l)
 	}
@@ -113,7 +123,8 @@ func (l *line) lose(reached bool, err error) {
 		p.renew(false)
 	}
 	if reached {
-		l.shard.log.Warn("a connection for subscriptions is lost; what is published until it is back does not arrive", "error", err)
+		l.everLost = true
+		l.log().Warn("the connection for subscriptions is lost; what is published until it is back does not arrive", "error", err)
 	}
 	patience := l.patienceOf()
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -123,6 +134,18 @@ func (l *line) lose(reached bool, err error) {
 	if l.onLost != nil {
 		l.onLost()
 	}
+}
+
+// log says which connection it is.
+func (l *line) log() *slog.Logger {
+	of := "channels"
+	if l == l.shard.controlLine {
+		of = "control"
+	}
+	if l.address != anyOwner {
+		return l.shard.log.With("of", of, "node", l.address)
+	}
+	return l.shard.log.With("of", of)
 }
 
 func (l *line) patienceOf() time.Duration { return min(patienceMax, l.shard.link.IOTimeout()/2) }
@@ -176,9 +199,12 @@ func (l *line) connection(ctx context.Context) error {
 		return err
 	}
 	l.connected.Store(true)
-	for {
+	for first := true; ; first = false {
 		if err := l.serve(ctx); err != nil {
 			return err
+		}
+		if first && l.everLost {
+			l.log().Info("the connection for subscriptions is back, and all were made anew")
 		}
 		if err := l.wait(ctx, lost); err != nil {
 			return err
@@ -192,7 +218,7 @@ func (l *line) dial() (rueidis.DedicatedClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.address != "" {
+	if l.address != anyOwner {
 		node, known := client.Nodes()[l.address]
 		if !known {
 			return nil, fmt.Errorf("%w: the cluster has no node %s any more", engine.ErrUnreachable, l.address)
@@ -241,7 +267,12 @@ func (l *line) send(ctx context.Context, batches []batch) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	l.sent = time.Now()
+	if now := time.Now(); now.Sub(l.window) > gatherFor {
+		l.window, l.inWindow = now, 0
+	}
+	for _, b := range batches {
+		l.inWindow += len(b.subscribe) + len(b.unsubscribe)
+	}
 	commands, parts := l.commands(batches)
 	l.shard.broker.counters.subscribeCommands.Add(uint64(len(commands)))
 	limited, cancel := context.WithTimeout(ctx, l.shard.link.IOTimeout())
@@ -311,13 +342,25 @@ func (l *line) settle(b batch, refused error) {
 	case refused == nil:
 		l.shard.broker.counters.resubscribed.Add(uint64(b.of.confirm(b)))
 	default:
-		err := l.shard.failed("subscribe to", b.subscribe[0], refused)
-		l.shard.log.Warn("Redis refuses subscriptions", "channels", len(b.subscribe), "error", err)
-		b.of.refuse(b, err)
-		l.held[b.of] = time.Now().Add(refusedFor)
-		if l.onLost != nil {
-			l.onLost() // the node may have given its slots away
-		}
+		l.refused(b, refused)
+	}
+}
+
+// refused notes that the server does not take subscriptions: because the partition has moved to another node, or because it is not allowed.
+func (l *line) refused(b batch, err error) {
+	hold := refusedFor
+	if said, is := rueidis.IsRedisErr(err); is && strings.HasPrefix(said.Error(), "MOVED ") {
+		hold = movedFor
+		err = fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
+	}
+	err = l.shard.failed("subscribe to", b.subscribe[0], err)
+	if hold == refusedFor {
+		l.log().Warn("Redis refuses subscriptions", "channels", len(b.subscribe), "error", err)
+	}
+	b.of.refuse(b, err)
+	l.held[b.of] = time.Now().Add(hold)
+	if l.onLost != nil {
+		l.onLost()
 	}
 }
 
@@ -382,10 +425,10 @@ func (l *line) due(ctx context.Context) (time.Duration, error) {
 		case waiting == 0:
 		case held > 0:
 			next = min(next, held)
-		case waiting >= batchMax:
+		case waiting >= batchMax || l.inWindow <= stormMin:
 			return 0, nil
 		default:
-			next = min(next, l.sent.Add(gatherFor).Sub(now))
+			next = min(next, l.window.Add(gatherFor).Sub(now))
 		}
 	}
 	return next, nil

@@ -46,6 +46,7 @@ func reach(t testing.TB, cfg redislink.Config) *redislink.Link {
 	return link
 }
 
+// eventually waits until holds does.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(enginetest.Patience); !holds(); time.Sleep(5 * time.Millisecond) {

@@ -43,26 +43,38 @@ func (l *line) checkProbe(ctx context.Context, now time.Time) (time.Duration, er
 	p := &l.probe
 	select {
 	case err := <-p.published:
-		p.busy, p.sent = false, err == nil
-		p.next = now.Add(l.shard.broker.cfg.probeInterval)
+		p.told(now, l.shard.broker.cfg.probeInterval, err)
 	default:
 	}
-	if wait := p.next.Sub(now); wait > 0 {
-		return wait, nil
-	}
-	p.next = now.Add(l.shard.broker.cfg.probeInterval)
-	if heard := l.heard.Load(); heard != p.heard {
-		p.heard, p.sent = heard, false
-		return l.shard.broker.cfg.probeInterval, nil
-	}
-	if p.sent {
-		return 0, errSilent
-	}
-	if !p.busy {
-		p.busy = true
+	publish, err := p.look(now, l.shard.broker.cfg.probeInterval, l.heard.Load())
+	if publish {
 		l.shard.broker.working.Go(func() { l.publishProbe(ctx, p.topic, p.published) })
 	}
-	return l.shard.broker.cfg.probeInterval, nil
+	return p.next.Sub(now), err
+}
+
+// told notes what came of publishing: from now on the probe has an interval to arrive.
+func (p *probe) told(now time.Time, interval time.Duration, err error) {
+	p.busy, p.sent = false, err == nil
+	p.next = now.Add(interval)
+}
+
+// look decides what to do, given the number of messages that were heard so far.
+func (p *probe) look(now time.Time, interval time.Duration, heard uint64) (publish bool, err error) {
+	if now.Before(p.next) {
+		return false, nil
+	}
+	p.next = now.Add(interval)
+	switch {
+	case heard != p.heard:
+		p.heard, p.sent = heard, false
+	case p.sent:
+		return false, errSilent
+	case !p.busy:
+		p.busy = true
+		return true, nil
+	}
+	return false, nil
 }
 
 // publishProbe publishes to the topic of a probe. It has a goroutine of its own, one for a line at a time, since it may take as long as

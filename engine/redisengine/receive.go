@@ -81,29 +81,35 @@ func (l *line) admitted(channel string) bool {
 	return true
 }
 
-// Waiting for the receiver. While a line waits, what Redis sends stays in the buffers of the connection, and Redis cuts a connection
-// whose buffer is full.
-const (
-	admitPatience = time.Second          // waited at most, in each
-	admitWindow   = 2 * time.Second      // time of this length
-	admitPoll     = time.Millisecond / 2 // how often it is asked again
-)
+// admitPatienceMax is how long the reading goroutine waits for the receiver at most, in each time twice as long; less if the I/O time
+// limit is short. While it waits, what Redis sends stays in the buffers of the connection, and Redis cuts one whose buffer is full.
+const admitPatienceMax = time.Second
 
-// patience is how long a reading goroutine may still wait. It must read on in the end: the answers to pings are behind what it waits with.
+// admitPoll is how often the receiver is asked again.
+const admitPoll = time.Millisecond / 2
+
+// patience is how long a reading goroutine may still wait. It must read on in the end: behind what it waits with are the answers to pings,
+// which come too late after the I/O time limit.
 type patience struct {
-	since  time.Time // when the window began
-	waited time.Duration
+	limit  time.Duration // in each window of twice this length
+	since  time.Time     // when the window began
+	waited time.Duration // in this window
+}
+
+// newPatience leaves time for other things: two windows may meet, and half of the I/O time limit is over then.
+func newPatience(ioTimeout time.Duration) patience {
+	return patience{limit: min(admitPatienceMax, ioTimeout/4)}
 }
 
 // wait polls until ready, or until there is no patience left.
 func (p *patience) wait(ready func() bool) bool {
 	start := time.Now()
-	if start.Sub(p.since) > admitWindow {
+	if start.Sub(p.since) > 2*p.limit {
 		p.since, p.waited = start, 0
 	}
 	for {
 		waited := time.Since(start)
-		if p.waited+waited >= admitPatience {
+		if p.waited+waited >= p.limit {
 			p.waited += waited
 			return false
 		}

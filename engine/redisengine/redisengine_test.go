@@ -2,9 +2,11 @@ package redisengine_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -49,6 +51,17 @@ func run(t testing.TB, b *redisengine.Broker) {
 	})
 }
 
+// parallel is how many tests run at once. Most of the time they wait for servers.
+const parallel = "6"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // suite runs the suite of engines. Each engine and its peers have a prefix of their own.
 func suite(t *testing.T, cfg redisengine.Config, link redislink.Config) {
 	enginetest.Run(t, func(t *testing.T, n engine.Node) enginetest.Subject {
@@ -64,39 +77,47 @@ func suite(t *testing.T, cfg redisengine.Config, link redislink.Config) {
 }
 
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	suite(t, redisengine.Config{}, redislink.Config{Address: []string{redistest.Start(t).Addr}})
 }
 
 func TestLists(t *testing.T) {
+	t.Parallel()
 	suite(t, redisengine.Config{HistoryUseLists: true}, redislink.Config{Address: []string{redistest.Start(t).Addr}})
 }
 
 func TestRESP2(t *testing.T) {
+	t.Parallel()
 	suite(t, redisengine.Config{}, redislink.Config{Address: []string{redistest.Start(t).Addr}, ForceRESP2: true})
 }
 
 func TestTwoShards(t *testing.T) {
+	t.Parallel()
 	suite(t, redisengine.Config{}, redislink.Config{Address: []string{redistest.Start(t).Addr, redistest.Start(t).Addr}})
 }
 
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	group := redistest.Sentinel(t)
 	suite(t, redisengine.Config{}, redislink.Config{SentinelAddress: []string{group.Addrs()}, SentinelMasterName: redistest.MasterName})
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := redistest.Cluster(t, 3, 0)
-	for _, lists := range []bool{false, true} {
-		t.Run(fmt.Sprintf("lists=%t", lists), func(t *testing.T) {
-			suite(t, redisengine.Config{HistoryUseLists: lists}, redislink.Config{ClusterAddress: []string{c.Addrs()}})
+	for name, cfg := range map[string]redisengine.Config{
+		"streams": {}, "lists": {HistoryUseLists: true},
+		"sharded": {ShardedPubSubPartitions: 16}, "sharded lists": {ShardedPubSubPartitions: 16, HistoryUseLists: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			suite(t, cfg, redislink.Config{ClusterAddress: []string{c.Addrs()}})
 		})
 	}
-	t.Run("sharded", func(t *testing.T) {
-		suite(t, redisengine.Config{ShardedPubSubPartitions: 16}, redislink.Config{ClusterAddress: []string{c.Addrs()}})
-	})
 }
 
 // TestPartitionsWithoutCluster: partitions are for clusters only; one configuration serves both.
 func TestPartitionsWithoutCluster(t *testing.T) {
+	t.Parallel()
 	suite(t, redisengine.Config{ShardedPubSubPartitions: 16}, redislink.Config{Address: []string{redistest.Start(t).Addr}})
 }

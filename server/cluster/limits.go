@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"stentor/server/api"
+)
 
 // Times of the cluster; those that a node of the other kind must share are the reference's.
 const (
@@ -31,8 +35,10 @@ const (
 	UIDBytesMax = 128
 	// TextBytesMax is how much of a node's name and version is kept.
 	TextBytesMax = 256
-	// MessageBytesMax is the largest control message; an answer may be so large, an order is smaller.
+	// MessageBytesMax is the largest control message; only answers are so large.
 	MessageBytesMax = 64 << 20
+	// OrderBytesMax is the largest order or question: there is no more in it than in a request of the API.
+	OrderBytesMax = api.BodyBytesMax + 64<<10
 	// NodeMessageBytesMax is the largest announcement.
 	NodeMessageBytesMax = 1 << 20
 

@@ -63,7 +63,15 @@ func (e *envelope) check(size int) (fault string) {
 		return "it does not say which node it is from"
 	case e.kind == 0:
 		return "it says nothing"
-	case e.kind == fieldNode && size > NodeMessageBytesMax, size > MessageBytesMax:
+	}
+	limit := OrderBytesMax
+	switch e.kind {
+	case fieldNode:
+		limit = NodeMessageBytesMax
+	case fieldSurveyResponse:
+		limit = MessageBytesMax
+	}
+	if size > limit {
 		return "it is too large"
 	}
 	return ""

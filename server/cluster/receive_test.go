@@ -47,6 +47,8 @@ var junk = []struct {
 	{"a node that says nothing", join(field(fieldUID, []byte("b")), field(fieldNode, nil))},
 	{"a node that describes another", join(field(fieldUID, []byte("b")), field(fieldNode, field(1, []byte("c"))))},
 	{"a node that says too much", join(field(fieldUID, []byte("b")), field(fieldNode, make([]byte, NodeMessageBytesMax)))},
+	{"an order that says too much", join(field(fieldUID, []byte("b")), field(fieldDisconnect, make([]byte, OrderBytesMax)))},
+	{"an answer that says too much", join(field(fieldUID, []byte("b")), field(fieldSurveyResponse, make([]byte, MessageBytesMax)))},
 	{"a message of no known kind", join(field(fieldUID, []byte("b")), field(13, nil))},
 	{"a bad message inside", join(field(fieldUID, []byte("b")), field(fieldDisconnect, []byte{0xff}))},
 	{"groups without end", join(field(fieldUID, []byte("b")), []byte(strings.Repeat("\x6b", 100_000)))},

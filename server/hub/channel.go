@@ -38,8 +38,9 @@ const (
 	upLive    // it is delivered
 	upLeaving // it is on the list of those that everybody has left
 	upBack    // and somebody was there since
+	upMissed  // it is on the list of those that may have missed something
 
-	upstreamMarks = upAsked | upLive | upLeaving | upBack
+	upstreamMarks = upAsked | upLive | upLeaving | upBack | upMissed
 )
 
 // members is a dense list; nil entries are tombstones of members who left while a walk was open.

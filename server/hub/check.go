@@ -15,14 +15,21 @@ func (t *Table) Positioned(dst []string, stripe int) []string {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for name, r := range st.channels {
-		for c := &r.home; c != nil; c = c.next {
-			if c.marks&withPositions != 0 {
-				dst = append(dst, name)
-				break
-			}
+		if r.positioned() {
+			dst = append(dst, name)
 		}
 	}
 	return dst
+}
+
+// positioned reports that some members are, or were. The stripe is locked.
+func (r *record) positioned() bool {
+	for c := &r.home; c != nil; c = c.next {
+		if c.marks&withPositions != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Check looks for members of a channel that have not reached top, or stand in another epoch, although all that waited for them has

@@ -120,27 +120,54 @@ func (t *Table) decided(channel string, err error) []waiter {
 	return waiters
 }
 
-// Resumed hears which subscriptions were made anew (engine.Reporter). Whoever checks positions takes them with Missed.
+// Resumed hears which subscriptions were made anew (engine.Reporter). Whoever checks positions takes those that have some with Missed.
 func (t *Table) Resumed(channels []string) {
-	t.missed.mu.Lock()
-	defer t.missed.mu.Unlock()
-	t.missed.channels = append(t.missed.channels, channels...)
+	for _, name := range channels {
+		t.miss(name)
+	}
 }
 
-// missed are channels that may have missed something. There are at most as many as channels, for each loss of a connection that nobody
-// has looked after yet.
+func (t *Table) miss(channel string) {
+	st := t.stripe(channel)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.channels[channel]
+	if r == nil || r.home.marks&upMissed != 0 || !r.positioned() {
+		return
+	}
+	r.home.marks |= upMissed
+	t.missed.mu.Lock()
+	defer t.missed.mu.Unlock()
+	t.missed.records = append(t.missed.records, r)
+}
+
+// missed are channels that may have missed something, each of them once.
 type missed struct {
-	mu       sync.Mutex
-	channels []string
+	mu      sync.Mutex
+	records []*record
 }
 
-// Missed takes the channels of which publications may have been lost.
-func (t *Table) Missed() []string {
+// Missed takes the channels with positions of which publications may have been lost.
+func (t *Table) Missed() (names []string) {
 	t.missed.mu.Lock()
-	defer t.missed.mu.Unlock()
-	list := t.missed.channels
-	t.missed.channels = nil
-	return list
+	list := t.missed.records
+	t.missed.records = nil
+	t.missed.mu.Unlock()
+	for _, r := range list {
+		if t.unmark(r) {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}
+
+// unmark reports that r, which has missed something, is still in use.
+func (t *Table) unmark(r *record) bool {
+	st := t.stripe(r.name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r.home.marks &^= upMissed
+	return r.subscribers > 0
 }
 
 // Tend gives up the channels that everybody has left, until ctx ends.

@@ -147,6 +147,31 @@ func TestUpstreamFailedBefore(t *testing.T) {
 	}
 }
 
+// TestMissed: of the channels that may have missed something those with positions are looked at, each once however often that happened.
+func TestMissed(t *testing.T) {
+	r, _ := newFarRig(t, 2)
+	r.join(0, "plain")
+	r.joinAt(0, "news", 1, "e")
+	r.join(0, "sport")
+	r.joinAt(1, "sport", 1, "e")
+	gone := r.joinAt(1, "gone", 1, "e")
+	r.table.Subscribed("gone", nil)
+	for range 3 {
+		r.table.Resumed([]string{"gone", "news", "nobody", "plain", "sport"})
+	}
+	gone.leave()
+	r.table.giveUp(later())
+	for _, want := range [][]string{{"news", "sport"}, nil} {
+		if got := r.table.Missed(); !slices.Equal(got, want) {
+			t.Errorf("missed %v, want %v", got, want)
+		}
+	}
+	r.table.Resumed([]string{"news"})
+	if got := r.table.Missed(); !slices.Equal(got, []string{"news"}) {
+		t.Errorf("missed %v again", got)
+	}
+}
+
 type waitingResident struct{ orders []any }
 
 func (w *waitingResident) Order(what any)   { w.orders = append(w.orders, what) }
