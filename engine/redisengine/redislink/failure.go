@@ -22,7 +22,7 @@ func Failure(err error) error {
 	}
 	said, is := rueidis.IsRedisErr(err)
 	if is && !notReady(said.Error()) {
-		return fmt.Errorf("Redis refuses: %w", err)
+		return fmt.Errorf("the server refuses: %w", err)
 	}
 	return fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
 }
