@@ -25,7 +25,7 @@ bench: ## the benchmarks of all packages
 fuzz: ## every fuzz target for FUZZTIME, then the crowd CROWDRUNS times
 	./scripts/fuzz.sh $(FUZZTIME) $(CROWDRUNS)
 
-generate: ## generated code, from codec/wire/*.proto
+generate: ## generated code, from the .proto files
 	./scripts/generate.sh
 
 clean:

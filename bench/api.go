@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -23,11 +22,7 @@ type API struct {
 	Ways           []string
 	Channel        string
 	HistoryChannel string // empty: none
-	PayloadBytes   int
-	Publishers     int
-	Batch          int
-	Phase          time.Duration
-	Rounds         int
+	Rush
 }
 
 // Ways of publishing.
@@ -41,8 +36,8 @@ const (
 // DefaultAPI is eight publishers.
 func DefaultAPI() API {
 	return API{
-		Target: DefaultTarget(), Ways: []string{wayOne, wayBatch, wayBroadcast, wayFresh}, Channel: "api-{n}", PayloadBytes: 100, Publishers: 8,
-		Batch: 100, Phase: 2 * time.Second, Rounds: 3,
+		Target: DefaultTarget(), Ways: []string{wayOne, wayBatch, wayBroadcast, wayFresh}, Channel: "api-{n}",
+		Rush: Rush{PayloadBytes: 100, Publishers: 8, Batch: 100, Phase: 2 * time.Second, Rounds: 3},
 	}
 }
 
@@ -74,11 +69,7 @@ func (o *API) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.Ways, "ways", o.Ways, "ways of publishing to measure")
 	f.StringVar(&o.Channel, "channel", o.Channel, "channel name; {n} is the number of the publisher")
 	f.StringVar(&o.HistoryChannel, "history-channel", o.HistoryChannel, "likewise, of channels that keep history; empty: do not measure with history")
-	f.IntVar(&o.PayloadBytes, "payload", o.PayloadBytes, "bytes of a publication")
-	f.IntVar(&o.Publishers, "publishers", o.Publishers, "publishers at the same time")
-	f.IntVar(&o.Batch, "batch", o.Batch, "publications in one request of batch and broadcast")
-	f.DurationVar(&o.Phase, "phase", o.Phase, "how long each way is measured in each round")
-	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of all ways")
+	o.Rush.flags(f, "way", "publications in one request of batch and broadcast")
 }
 
 func (o *API) check() error {
@@ -87,19 +78,10 @@ func (o *API) check() error {
 			return fmt.Errorf("--ways %q is not publish, batch, broadcast or fresh", way)
 		}
 	}
-	switch {
-	case len(o.Ways) == 0:
+	if len(o.Ways) == 0 {
 		return errors.New("--ways must name at least one")
-	case o.PayloadBytes < measure.PayloadBytesMin:
-		return fmt.Errorf("--payload must be at least %d", measure.PayloadBytesMin)
-	case o.Publishers < 1 || o.Publishers > publish.ConnsMax:
-		return fmt.Errorf("--publishers must be from 1 to %d", publish.ConnsMax)
-	case o.Batch < 1 || o.Batch > batchMax:
-		return fmt.Errorf("--batch must be from 1 to %d", batchMax)
-	case o.Phase <= 0 || o.Rounds < 1:
-		return errors.New("--phase and --rounds must be above 0")
 	}
-	return nil
+	return o.Rush.check()
 }
 
 // way is one way of publishing and what its rounds came to.
@@ -178,49 +160,28 @@ func (o *API) run(ctx context.Context, r *rig) error {
 
 // measure publishes in one way for a phase.
 func (o *API) measure(ctx context.Context, r *rig, w *way) error {
-	counts, answers := make([]int, o.Publishers), make([]*measure.Latency, o.Publishers)
-	span, err := r.measured(ctx, func() error {
-		errs := make([]error, o.Publishers)
-		until := time.Now().Add(o.Phase)
-		var all sync.WaitGroup
-		for p := range o.Publishers {
-			answers[p] = measure.NewLatency()
-			all.Go(func() { counts[p], errs[p] = w.publish(ctx, r, p, until, answers[p]) })
-		}
-		all.Wait()
-		return errors.Join(errs...)
+	c, err := newCallers(r.node, o.Publishers)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	for _, line := range c {
+		line.Fresh = w.fresh
+	}
+	var a answered
+	span, err := r.measured(ctx, func() (err error) {
+		a, err = c.call(ctx, o.Phase, func(p int, _ int64) (string, []byte, error) { return w.method, w.bodies[p], nil })
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	n := 0
-	for p, count := range counts {
-		n += count * w.each
-		w.answers.Merge(answers[p])
-	}
-	w.perSecond = append(w.perSecond, per(float64(n), span.Took.Seconds()))
-	w.cpu = append(w.cpu, per(float64(span.Server), float64(n)))
+	n := float64(a.requests * w.each)
+	w.answers.Merge(a.latency)
+	w.perSecond = append(w.perSecond, per(n, span.Took.Seconds()))
+	w.cpu = append(w.cpu, per(float64(span.Server), n))
 	r.judge(span, 0)
 	return nil
-}
-
-// publish is one publisher: it counts its requests until a moment.
-func (w *way) publish(ctx context.Context, r *rig, p int, until time.Time, answers *measure.Latency) (n int, err error) {
-	line, err := publish.NewLine(r.place.api, r.target.APIKey)
-	if err != nil {
-		return 0, err
-	}
-	defer line.Close()
-	line.Fresh = w.fresh
-	for begun := time.Now(); begun.Before(until) && ctx.Err() == nil; n++ {
-		if err := line.Call(ctx, w.method, w.bodies[p]); err != nil {
-			return n, err
-		}
-		now := time.Now()
-		answers.Record(now.Sub(begun))
-		begun = now
-	}
-	return n, context.Cause(ctx)
 }
 
 // fill writes the figures.

@@ -19,7 +19,7 @@ import (
 func TestIdleRun(t *testing.T) {
 	server := serve(t, benchtest.Config{Secret: "s3cret", PingEvery: time.Millisecond})
 	r := must(t, server, "idlesub", "--steps", "20,40,60", "--per-channel", "4", "--publish", "--recoverable", "--settle", "20ms",
-		"--hold", "300ms", "--token-hmac-secret", "s3cret", "--pprof-url", "/debug/pprof", "--workers", "3")
+		"--hold", "300ms", "--warm-up", "10", "--token-hmac-secret", "s3cret", "--pprof-url", "/debug/pprof", "--workers", "3")
 	steps := rows(t, r, "steps")
 	if len(steps) != 4 || steps[0].Cells[0] != 0 || steps[3].Cells[0] != 60 || steps[3].Cells[1] != 15 {
 		t.Errorf("steps %+v", steps)
@@ -35,7 +35,7 @@ func TestIdleRun(t *testing.T) {
 	if metric(t, r, "heap bytes per client") < 1000 || metric(t, r, "heap objects per client") < 5 || metric(t, r, "pings answered") == 0 {
 		t.Errorf("%+v", r.Metrics)
 	}
-	if users := server.Users(); len(users) != 60 || users["user-59"] != 1 {
+	if users := server.Users(); len(users) != 60+10 || users["user-59"] != 1 || users["user-69"] != 1 {
 		t.Errorf("%d users", len(users))
 	}
 	if len(r.Series) == 0 || r.Series[len(r.Series)-1].RSS == 0 || r.Machine.Cores == 0 || strings.Contains(r.Command, "s3cret") || !strings.Contains(r.Command, "--recoverable") {
@@ -245,6 +245,25 @@ func TestRefusals(t *testing.T) {
 		{[]string{"many", "--batch", "0"}, "--batch"},
 		{[]string{"api", "--ways", "pigeon"}, "--ways"},
 		{[]string{"api", "--publishers", "0"}, "--publishers"},
+		{[]string{"engines"}, "--beside NAME=COMMAND"},
+		{[]string{"engines", "--beside", "x {port}"}, "NAME=COMMAND"},
+		{[]string{"engines", "--beside", "a:b=x {port}"}, "NAME=COMMAND"},
+		{[]string{"engines", "--beside", "a=x"}, "{port}"},
+		{[]string{"engines", "--beside", "a=x {port}", "--beside", "a=y {port}"}, "two nodes"},
+		{[]string{"engines", "--beside", "memory=x {port}"}, "--server"},
+		{[]string{"engines", "--beside", "a=x {port}", "--broker-pid", "b=1"}, "no --beside has the name b"},
+		{[]string{"engines", "--beside", "a=x {port}", "--broker-pid", "memory=1"}, "no --beside has the name memory"},
+		{[]string{"engines", "--beside", "a=x {port}", "--broker-pid", "a"}, "NAME=PID"},
+		{[]string{"engines", "--beside", "a=" + os.Args[0] + " serve {port}", "--broker-pid", "a=1073741824"}, "--broker-pid a: there is no process"},
+		{[]string{"engines", "--beside", "a=sh -c 'exit 3' {port}"}, "a: the server ended: exit status 3"},
+		{[]string{"engines", "--beside", "a=x {port}", "--pid", "0"}, "pgrep"},
+		{[]string{"engines", "--beside", "a=x {port}", "--publishers", "101"}, "--channels"},
+		{[]string{"engines", "--beside", "a=x {port}", "--channel", "all"}, "needs {n}"},
+		{[]string{"engines", "--beside", "a=x {port}", "--channel", "{n}-{user}", "--subscribers-per-channel", "2"}, "needs {n}"},
+		{[]string{"engines", "--beside", "a=x {port}", "--subscribers-per-channel", "0"}, "--subscribers-per-channel"},
+		{[]string{"engines", "--beside", "a=x {port}", "--api-url", "http://127.0.0.1/api"}, "--api-url"},
+		{[]string{"engines", "--beside", "a=x {port}", "--drain", "-1s"}, "--drain"},
+		{[]string{"engines", "--beside", "a=x {port}", "--batch", "0"}, "--batch"},
 		{[]string{"connect", "--pipeline", "tube", "--clients", "1", "--rounds", "1"}, "none, commands or all"},
 		{[]string{"connect", "--max-ratio", "1"}, "--floor"},
 		{[]string{"ping", "--pid", "0"}, "--server or --pid"},
@@ -275,10 +294,11 @@ func TestHelp(t *testing.T) {
 		name  string
 		holds []string
 	}{
-		{"", []string{"idle", "idlesub", "fanout", "ping", "many", "api", "connect", "recover", "churn", "presence", "mixed", "slow", "trickle", "soak", "compare", "page"}},
+		{"", []string{"idle", "idlesub", "fanout", "ping", "many", "api", "engines", "connect", "recover", "churn", "presence", "mixed", "slow", "trickle", "soak", "compare", "page"}},
 		{"idle", []string{"Examples:", "--steps", "--connect-rate float", "(default 4000)"}},
 		{"fanout", []string{"Examples:", "--floor ", "(default 10000)"}},
 		{"mixed", []string{"Examples:", "--overload duration", "3012"}},
+		{"engines", []string{"Examples:", "--beside stringArray", "(default 100)"}},
 		{"slow", []string{"Examples:", "--stalled int", "(default 10)"}},
 		{"trickle", []string{"Examples:", "--slow int", "(default 2000)"}},
 	} {

@@ -55,7 +55,7 @@ func (c *carousel) run(ctx context.Context, rounds int, perSecond float64) error
 	errs := make([]error, c.publishers)
 	var all sync.WaitGroup
 	for p := range c.publishers {
-		part := c.channels[len(c.channels)*p/c.publishers : len(c.channels)*(p+1)/c.publishers]
+		part := portion(c.channels, p, c.publishers)
 		plan := measure.Every(swarm.Monotonic(), perSecond*float64(len(part))/float64(len(c.channels)))
 		all.Go(func() {
 			for r := range rounds {
@@ -71,6 +71,9 @@ func (c *carousel) run(ctx context.Context, rounds int, perSecond float64) error
 	c.done += rounds
 	return errors.Join(errs...)
 }
+
+// portion is the k-th of n parts of all, which are of the same length as far as that is possible.
+func portion[T any](all []T, k, n int) []T { return all[len(all)*k/n : len(all)*(k+1)/n] }
 
 // round publishes number once into each of the channels. The first of them is the n-th of the plan.
 func (c *carousel) round(ctx context.Context, channels []string, number int, plan measure.Schedule, n int64) error {

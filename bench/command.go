@@ -18,8 +18,8 @@ const (
 // scenarios are all measurements, each with its defaults, in the order of the help.
 func scenarios() []*scenario {
 	return []*scenario{
-		idleScenario(), idleSubScenario(), pingScenario(), fanoutScenario(), manyScenario(), apiScenario(), connectScenario(),
-		recoverScenario(), churnScenario(), presenceScenario(), slowScenario(), trickleScenario(), mixedScenario(), soakScenario(),
+		idleScenario(), idleSubScenario(), pingScenario(), fanoutScenario(), manyScenario(), apiScenario(), enginesScenario(),
+		connectScenario(), recoverScenario(), churnScenario(), presenceScenario(), slowScenario(), trickleScenario(), mixedScenario(), soakScenario(),
 	}
 }
 

@@ -162,7 +162,7 @@ func (r *connectRun) startFloors(ctx context.Context) error {
 	if r.options.Floor.Program == "" {
 		return nil
 	}
-	program, err := bare.Start(ctx, r.options.Floor.program(), 1)
+	program, err := bare.Start(ctx, r.options.Floor.program(), r.options.Floor.Threads)
 	if err != nil {
 		return fmt.Errorf("--floor-program: %w", err)
 	}

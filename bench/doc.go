@@ -6,6 +6,7 @@
 //	stentor bench fanout          latency, losses and CPU of one channel with many subscribers, up to the knee
 //	stentor bench many            the same of many channels with few
 //	stentor bench api             publications per second through the HTTP API
+//	stentor bench engines         what a publication costs through engines on other machines, beside memory
 //	stentor bench connect         storms of connects
 //	stentor bench recover         all clients drop, miss publications and come back for them
 //	stentor bench churn           clients that come and go
@@ -18,7 +19,7 @@
 // A scenario is options that become flags, a plan that checks them, and a run that fills one result. The clients live in worker
 // processes: the program starts itself again with a hidden sub-command.
 //
-//	scenario ─► rig: server (package launch), watch, progress
+//	scenario ─► rig: servers (node, package launch), watch, progress
 //	     │
 //	     ├── fleet ──► workers ── swarm: epoll, thousands of conns ──► the server
 //	     ├── publish: HTTP API ──────────────────────────────────────────▲ ▲

@@ -82,33 +82,46 @@ func (o *Fanout) subscribe(ctx context.Context, rig *rig) (*fanoutRun, error) {
 
 // deliver publishes and waits until all has arrived, or for the drain.
 func (r *fanoutRun) deliver(ctx context.Context, publish func() error) (delivery, error) {
-	d, _, err := deliver(ctx, r.rig, r.fleet, r.group, r.options.Drain, r.feed.sent, publish)
+	d, _, err := deliver(ctx, r.rig, r.fleet, r.group, r.options.Drain, inEach(r.feed.sent), publish)
 	return d, err
 }
 
-// deliver lets publish send into channels of which each client of a group has one, in each of which sent() tells how many publications
-// there have been. complete says that all of them arrived within the drain.
-func deliver(ctx context.Context, r *rig, f *fleet.Fleet, group string, drain time.Duration, sent func() int, publish func() error) (d delivery, complete bool, err error) {
+// deliver lets publish send into channels of which each client of a group has one. sent tells how many publications there have been, as
+// swarm.Group.Last says. complete says that all of them arrived within the drain.
+func deliver(ctx context.Context, r *rig, f *fleet.Fleet, group string, drain time.Duration, sent func() []int, publish func() error) (d delivery, complete bool, err error) {
 	before, err := f.Stats(ctx, true, group)
 	if err != nil {
 		return d, false, err
 	}
-	first := sent()
+	first := total(sent())
 	d.span, err = r.measured(ctx, func() error {
 		if err := publish(); err != nil {
 			return err
 		}
-		complete, err = f.Await(ctx, group, sent(), drain)
+		complete, err = f.Await(ctx, group, drain, sent()...)
 		return err
 	})
 	if err != nil {
 		return d, complete, err
 	}
-	d.publications = sent() - first
+	d.publications = total(sent()) - first
 	d.stats, err = f.Stats(ctx, true, group)
 	d.stats.Deliveries -= before.Deliveries
 	d.stats.Frames -= before.Frames
 	return d, complete, err
+}
+
+// inEach tells deliver that all channels have had the same number of publications.
+func inEach(sent func() int) func() []int {
+	return func() []int { return []int{sent()} }
+}
+
+// total adds up.
+func total(counts []int) (sum int) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
 }
 
 func (r *fanoutRun) publish(ctx context.Context) error {
@@ -140,7 +153,7 @@ func (r *fanoutRun) publish(ctx context.Context) error {
 func (r *fanoutRun) toTheKnee(ctx context.Context) error {
 	o := r.options
 	steps, err := r.climb(ctx, o.Climb, o.PerSecond, func(ctx context.Context, rate float64) (delivery, bool, error) {
-		return deliver(ctx, r.rig, r.fleet, r.group, o.Drain, r.feed.sent, func() error { return r.feed.onSchedule(ctx, rate, bursts(rate, o.Climb.Step)) })
+		return deliver(ctx, r.rig, r.fleet, r.group, o.Drain, inEach(r.feed.sent), func() error { return r.feed.onSchedule(ctx, rate, bursts(rate, o.Climb.Step)) })
 	})
 	if err != nil {
 		return err
@@ -185,7 +198,7 @@ func (r *fanoutRun) burst(ctx context.Context) error {
 	if err := r.feed.send(ctx, swarm.Monotonic()); err != nil {
 		return err
 	}
-	all, err := r.fleet.Await(ctx, r.group, r.feed.sent(), r.options.Drain)
+	all, err := r.fleet.Await(ctx, r.group, r.options.Drain, r.feed.sent())
 	if err == nil && !all {
 		err = fmt.Errorf("not every subscriber has publication %d after %v: see the server's log, or publish with --pace rate for the losses", r.feed.sent(), r.options.Drain)
 	}

@@ -43,7 +43,6 @@ func (o *Floor) flags(f *pflag.FlagSet) {
 	o.programFlags(f)
 	f.BoolVar(&o.On, "against-bare", o.On, "the same as --floor")
 	_ = f.MarkHidden("against-bare") // an older name; the flag exists
-	f.IntVar(&o.Threads, "bare-threads", o.Threads, "threads that share the sockets of a floor")
 	f.IntVar(&o.RoundPublications, "round-publications", o.RoundPublications, "publications that come alone, per round and side")
 	f.IntVar(&o.RoundBursts, "round-bursts", o.RoundBursts, fmt.Sprintf("bursts per round and side; each has --burst publications, or %d if that is 1", floorBurst))
 	f.Float64Var(&o.RatioMax, "max-ratio", 0, "fail above this median ratio of publications that come alone against write(2); 0: no gate")
@@ -59,6 +58,7 @@ func (o *Floor) commonFlags(f *pflag.FlagSet, of string) {
 // programFlags are those of scenarios that another floor can stand beside.
 func (o *Floor) programFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Program, "floor-program", o.Program, "a floor of your own beside ours: a program that speaks the words of package bench/bare over its standard input and output")
+	f.IntVar(&o.Threads, "bare-threads", o.Threads, "threads that share the sockets of a floor; the bare upgrade always has one")
 	f.Float64Var(&o.ProgramMax, "max-program-ratio", 0, "fail above this median ratio to --floor-program; 0: no gate")
 }
 
@@ -110,24 +110,14 @@ func (s *sides) add(side int, v float64) { s.of[side] = append(s.of[side], v) }
 
 // fill writes the rounds as a table and the paired ratios as metrics: the server's to each floor, and the floors' to the first of them.
 func (s *sides) fill(r *result.Result, what, unitOf string) {
-	t := result.Table{Name: what + ": CPU per " + unitOf + " by round"}
+	var table byRound
 	for i, name := range s.names {
-		t.Columns = append(t.Columns, result.Column{Name: name, Unit: result.Nanoseconds})
+		table.add(name, result.Nanoseconds, s.of[i])
 		if i > 0 {
-			t.Columns = append(t.Columns, result.Column{Name: s.names[0] + " / " + name, Unit: result.Ratio})
+			table.add(s.names[0]+" / "+name, result.Ratio, pairwise(s.of[0], s.of[i], per))
 		}
 	}
-	for round := range s.of[0] {
-		var cells []result.Cell
-		for i := range s.names {
-			cells = append(cells, result.Cell(s.of[i][round]))
-			if i > 0 {
-				cells = append(cells, result.Cell(per(s.of[0][round], s.of[i][round])))
-			}
-		}
-		t.Rows = append(t.Rows, result.Row{Cells: cells})
-	}
-	r.Tables = append(r.Tables, t)
+	r.Tables = append(r.Tables, table.named(what+": CPU per "+unitOf+" by round"))
 	for i, name := range s.names {
 		r.AddSpread(what+": "+name+" CPU per "+unitOf, s.of[i], result.Nanoseconds, result.Less)
 	}

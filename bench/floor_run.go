@@ -207,7 +207,7 @@ func (c *comparison) send(ctx context.Context, f *fanoutFloor, size int) error {
 		return err
 	}
 	f.receivers.waits += sent.Waits
-	all, err := c.fleet.Await(ctx, f.receivers.group, f.receivers.written, c.options.Drain)
+	all, err := c.fleet.Await(ctx, f.receivers.group, c.options.Drain, f.receivers.written)
 	if err == nil && !all {
 		err = fmt.Errorf("not every receiver has what %s wrote after %v", f.name, c.options.Drain)
 	}
@@ -216,21 +216,42 @@ func (c *comparison) send(ctx context.Context, f *fanoutFloor, size int) error {
 
 // used is the CPU time, read by cpu, that a process uses during work.
 func used(ctx context.Context, cpu func() (time.Duration, error), work func() error) (time.Duration, error) {
-	if err := pause(ctx, restBeforeReading); err != nil {
-		return 0, err
-	}
-	before, err := cpu()
+	spent, err := usedEach(ctx, work, cpu)
 	if err != nil {
 		return 0, err
 	}
+	return spent[0], nil
+}
+
+// usedEach is used for several processes.
+func usedEach(ctx context.Context, work func() error, cpus ...func() (time.Duration, error)) ([]time.Duration, error) {
+	before, err := readRested(ctx, cpus)
+	if err != nil {
+		return nil, err
+	}
 	if err := work(); err != nil {
-		return 0, err
+		return nil, err
 	}
+	spent, err := readRested(ctx, cpus)
+	for i := range spent {
+		spent[i] -= before[i]
+	}
+	return spent, err
+}
+
+// readRested reads CPU times after a rest.
+func readRested(ctx context.Context, cpus []func() (time.Duration, error)) (all []time.Duration, err error) {
 	if err := pause(ctx, restBeforeReading); err != nil {
-		return 0, err
+		return nil, err
 	}
-	after, err := cpu()
-	return after - before, err
+	for _, cpu := range cpus {
+		now, err := cpu()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, now)
+	}
+	return all, nil
 }
 
 func repeat(times int, f func() error) error {

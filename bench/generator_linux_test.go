@@ -50,7 +50,7 @@ func TestGeneratorMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			server.Publish(name, payload)
-			if all, err := f.Await(ctx, name, 1, time.Minute); err != nil || !all {
+			if all, err := f.Await(ctx, name, time.Minute, 1); err != nil || !all {
 				t.Fatalf("%v %v", all, err)
 			}
 			heap, err := f.Heap(ctx)

@@ -24,6 +24,7 @@ type Idle struct {
 	Recoverable   bool
 	Publish       bool // one publication into each channel
 	PayloadBytes  int
+	WarmUp        int           // clients that come and go before anything is measured; 0: none
 	Settle        time.Duration // before each measurement
 	Hold          time.Duration // before the last one, in place of Settle if longer
 	PprofURL      string
@@ -34,14 +35,14 @@ type Idle struct {
 
 // DefaultIdle is clients without subscriptions.
 func DefaultIdle() Idle {
-	return Idle{Target: DefaultTarget(), Clients: 4000, PerChannel: 10, Channel: "idle-{n}", PayloadBytes: 100, Settle: 3 * time.Second}
+	return Idle{Target: DefaultTarget(), Clients: 4000, PerChannel: 10, Channel: "idle-{n}", PayloadBytes: 100, WarmUp: 256, Settle: 3 * time.Second}
 }
 
 const idleLong = `Connect many clients, answer their pings, and print what they cost the server: resident memory and CPU (--server, --pid), and heap bytes
 and objects after a forced collection (--pprof-url), per client. idle has no subscriptions unless --subscriptions says so, idlesub
 has one per client, ten clients to a channel.
 
-With --steps the cost per client is the slope of the least-squares line through the steps, with its residual: what the server needs
+Some clients come and go before the server without clients is looked at (--warm-up). With --steps the cost per client is the slope of the least-squares line through the steps, with its residual: what the server needs
 without clients does not count then. Otherwise it is the difference to the server before the clients came.
 
 Resident memory is read before the collection is forced. For a figure that no forced collection has touched, use one step and --hold.`
@@ -90,6 +91,7 @@ func (o *Idle) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.Recoverable, "recoverable", o.Recoverable, "ask for recoverable, positioned subscriptions")
 	f.BoolVar(&o.Publish, "publish", o.Publish, "publish once into each channel through the API")
 	f.IntVar(&o.PayloadBytes, "payload", o.PayloadBytes, "bytes of such a publication")
+	f.IntVar(&o.WarmUp, "warm-up", o.WarmUp, "clients that come and go first, so that a server that was just started has all in memory that it needs for any client")
 	f.DurationVar(&o.Settle, "settle", o.Settle, "wait before each measurement")
 	f.DurationVar(&o.Hold, "hold", o.Hold, "wait after the last connect before the last measurement, if longer than --settle")
 	f.StringVar(&o.PprofURL, "pprof-url", o.PprofURL, "profile pages of the server, such as http://127.0.0.1:8000/debug/pprof; a path: on the host of --target; empty: no heap figures")
@@ -117,6 +119,8 @@ func (o *Idle) steps() ([]int, error) {
 	switch {
 	case o.PerChannel < 1:
 		return nil, errors.New("--per-channel must be at least 1")
+	case o.WarmUp < 0 || o.WarmUp > clientsMax:
+		return nil, fmt.Errorf("--warm-up must be from 0 to %d", clientsMax)
 	case o.Subscriptions < 0:
 		return nil, errors.New("--subscriptions must not be below 0")
 	case o.Publish && o.Subscriptions == 0:

@@ -39,6 +39,9 @@ func (o *Idle) run(ctx context.Context, rig *rig) error {
 	if r.fleet, err = rig.fleet(most, o.Target.Workers); err != nil {
 		return err
 	}
+	if err := r.warmUp(ctx, most); err != nil {
+		return err
+	}
 	if err := r.look(ctx, idleStep{}, o.Settle); err != nil {
 		return err
 	}
@@ -54,6 +57,25 @@ func (o *Idle) run(ctx context.Context, rig *rig) error {
 		have = n
 	}
 	return r.finish(ctx, most)
+}
+
+// warmUp has clients come and go that differ from those to be measured in their numbers alone.
+func (r *idleRun) warmUp(ctx context.Context, most int) error {
+	n := min(r.options.WarmUp, most)
+	if n == 0 {
+		return nil
+	}
+	g := r.options.group(r.place, most, n)
+	g.Name = "warm-up"
+	if _, err := r.open(ctx, r.fleet, g); err != nil {
+		return err
+	}
+	if r.options.Publish {
+		if err := r.feed(ctx, channels(&g, map[string]struct{}{})); err != nil {
+			return err
+		}
+	}
+	return r.fleet.Shut(ctx, g.Name)
 }
 
 // finish draws the lines and looks at the clients.

@@ -118,7 +118,7 @@ func (o *Many) run(ctx context.Context, r *rig) error {
 	c := newCarousel(r.api, names(&g), o.PayloadBytes, o.Batch, o.Publishers)
 	attempt := func(ctx context.Context, rate float64, long time.Duration) (delivery, bool, error) {
 		rounds := c.rounds(rate, long)
-		d, complete, err := deliver(ctx, r, f, g.Name, o.Drain, c.sent, func() error { return c.run(ctx, rounds, rate) })
+		d, complete, err := deliver(ctx, r, f, g.Name, o.Drain, inEach(c.sent), func() error { return c.run(ctx, rounds, rate) })
 		d.publications *= len(c.channels)
 		d.planned = time.Duration(float64(rounds*len(c.channels)) / rate * float64(time.Second))
 		return d, complete, err

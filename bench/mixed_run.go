@@ -114,7 +114,7 @@ func (r *mixedRun) round(ctx context.Context, p *mixedPhase, loud bool) error {
 		if err := <-published; err != nil {
 			return err
 		}
-		_, err := r.fleet.Await(ctx, r.group, r.feed.sent(), o.Fanout.Drain)
+		_, err := r.fleet.Await(ctx, r.group, o.Fanout.Drain, r.feed.sent())
 		return err
 	})
 	if err != nil {
@@ -173,7 +173,7 @@ func (r *mixedRun) overload(ctx context.Context) (*overload, error) {
 		return nil, err
 	}
 	// What is queued still arrives; an overloaded server may also have dropped some, so that this ends by its patience.
-	if _, err := r.fleet.Await(ctx, r.group, f.accepted(), o.Fanout.Drain); err != nil {
+	if _, err := r.fleet.Await(ctx, r.group, o.Fanout.Drain, f.accepted()); err != nil {
 		return nil, err
 	}
 	if result.stats, result.asked, err = r.both(ctx); err != nil {

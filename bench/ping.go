@@ -33,7 +33,8 @@ func DefaultPinged() Pinged {
 }
 
 const pingLong = `Connect clients that do nothing but answer pings, and measure the server's CPU per client and second (--server, --pid), once with and
-once without what the empty server needs, and per ping. How often the server pings is its own matter (client.ping_interval).
+once without what the empty server needs, and per ping. How often the server pings is its own matter (client.ping_interval); --window
+must not be shorter, and should be a whole number of such intervals.
 
 --floor compares with a process that does nothing but write as many pings over the same time to as many sockets and read the pongs, with
 those that fall due within a --tick written together. Both take turns.`
@@ -114,6 +115,9 @@ func (o *Pinged) run(ctx context.Context, rig *rig) error {
 	if _, err := rig.open(ctx, r.fleet, g); err != nil {
 		return err
 	}
+	if err := r.checkWindow(ctx); err != nil {
+		return err
+	}
 	if o.Floor.On {
 		if err := r.startFloor(ctx); err != nil {
 			return err
@@ -130,6 +134,26 @@ func (o *Pinged) run(ctx context.Context, rig *rig) error {
 		}
 	}
 	return r.finish(ctx)
+}
+
+// checkWindow compares --window with the interval that the server told the clients. In a shorter one some rounds have many pings and
+// some none, as clients that came together are pinged together; only whole intervals have one ping of each client.
+func (r *pingRun) checkWindow(ctx context.Context) error {
+	st, err := r.fleet.Stats(ctx, false, r.group)
+	if err != nil {
+		return err
+	}
+	window, interval := r.options.Window, st.PingInterval
+	switch {
+	case interval == 0:
+	case window < interval:
+		return fmt.Errorf("--window %v is shorter than the server's ping interval, %v: rounds would have any number of pings, or none; "+
+			"take --window %v, or run the server with a shorter client.ping_interval", window, interval, interval)
+	case window%interval != 0:
+		r.result.Notes = append(r.result.Notes, fmt.Sprintf("--window %v is not a whole number of the server's ping intervals of %v: "+
+			"rounds differ in pings, so that only the figures per ping compare", window, interval))
+	}
+	return nil
 }
 
 // startFloor opens the clients of the floor.

@@ -139,7 +139,7 @@ func (r *recoverRun) round(ctx context.Context) error {
 	if err := r.feed.run(ctx, o.Seen, recoverRate); err != nil {
 		return err
 	}
-	if _, err := r.fleet.Await(ctx, r.group, r.feed.sent(), o.Drain); err != nil {
+	if _, err := r.fleet.Await(ctx, r.group, o.Drain, r.feed.sent()); err != nil {
 		return err
 	}
 	if err := r.fleet.Leave(ctx, r.group); err != nil {
@@ -164,7 +164,7 @@ func (r *recoverRun) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.fleet.Await(ctx, r.group, r.feed.sent(), o.Drain); err != nil {
+	if _, err := r.fleet.Await(ctx, r.group, o.Drain, r.feed.sent()); err != nil {
 		return err
 	}
 	st, err := r.fleet.Stats(ctx, true, r.group)

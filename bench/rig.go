@@ -9,31 +9,23 @@ import (
 	"time"
 
 	"stentor/bench/fleet"
-	"stentor/bench/launch"
 	"stentor/bench/probe"
-	"stentor/bench/publish"
 	"stentor/bench/result"
 	"stentor/bench/swarm"
 )
-
-// serverFilesSpare are the descriptors that a server needs beside its clients: its listeners, its logs, HTTP conns.
-const serverFilesSpare = 256
 
 // rig is what every scenario works with.
 type rig struct {
 	*Streams
 	*progress
-	ctx      context.Context // of the run; ends with the server that we started
-	cancel   context.CancelCauseFunc
-	target   *Target
-	place    place
-	api      *publish.Client
-	launched *launch.Server // nil: somebody else runs the server
-	server   *probe.Process // nil without a process id
-	machine  probe.Machine
-	watch    *watch
-	result   result.Result
-	signs    [numSigns]bool // noted
+	*node                   // that the scenario measures
+	ctx     context.Context // of the run; ends with a server that we started
+	cancel  context.CancelCauseFunc
+	nodes   []*node // all of them, those that stand beside it too
+	machine probe.Machine
+	watch   *watch
+	result  result.Result
+	signs   [numSigns]bool // noted
 
 	mu     sync.Mutex
 	fleets []*fleet.Fleet
@@ -41,15 +33,15 @@ type rig struct {
 
 // newRig finds the target, or starts it. clients is the most that will be connected at the same time.
 func newRig(ctx context.Context, sc *scenario, s *Streams, clients int) (*rig, error) {
-	r := &rig{Streams: s, progress: newProgress(s.Log), target: sc.target, machine: probe.OpenMachine()}
+	r := &rig{Streams: s, progress: newProgress(s.Log), node: &node{target: sc.target}, machine: probe.OpenMachine()}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	if err := r.reach(clients); err != nil {
-		if r.watch == nil {
-			r.watch = newWatch(nil, r.machine, ownCPU)
-		}
+	r.nodes = []*node{r.node}
+	if err := r.reach(r.ctx, r.progress, clients, r.cancel); err != nil {
+		r.watch = newWatch(nil, r.machine, ownCPU)
 		r.close()
 		return nil, err
 	}
+	r.watch = newWatch(r.server, r.machine, r.ownCPU)
 	files, _ := fleet.FilesMax()
 	r.result = result.Result{
 		Scenario: sc.name, Title: sc.short, Command: strings.Join(s.CommandLine, " "), Target: r.place.url, Started: time.Now(),
@@ -61,82 +53,18 @@ func newRig(ctx context.Context, sc *scenario, s *Streams, clients int) (*rig, e
 	return r, nil
 }
 
-// reach locates the server, starts it if we are to, and begins to watch it.
-func (r *rig) reach(clients int) error {
-	t := r.target
-	if t.Server != "" {
-		if err := r.launch(); err != nil {
-			return err
-		}
-	}
-	p, err := t.locate(r.ctx)
+// beside starts another server with the options of the target, and watches it under its name. It ends with close.
+func (r *rig) beside(name, command string, clients int) (*node, error) {
+	t := *r.target
+	t.Server, t.PID = command, 0
+	n := &node{target: &t}
+	r.nodes = append(r.nodes, n)
+	err := n.reach(r.ctx, r.progress, clients, func(err error) { r.cancel(fmt.Errorf("%s: %w", name, err)) })
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	r.place, r.api = p, publish.New(p.api, t.APIKey)
-	if r.launched != nil {
-		r.phase(launch.ReadyTimeout, "waiting for the server on %s", p.addr)
-		if err := r.launched.Await(r.ctx, p.addr.String()); err != nil {
-			return err
-		}
-	}
-	if pid := r.pid(); pid != 0 {
-		server, err := probe.Open(pid)
-		if err != nil {
-			return err
-		}
-		r.server = &server
-		if err := checkFiles(server, clients); err != nil {
-			return err
-		}
-	}
-	r.watch = newWatch(r.server, r.machine, r.ownCPU)
-	return nil
-}
-
-// pid is the server's process id, 0 if it is unknown.
-func (r *rig) pid() int {
-	if r.launched != nil {
-		return r.launched.PID()
-	}
-	return r.target.PID
-}
-
-// launch starts the server. With a mark for the port in its command, a free one is chosen for it and for the target.
-func (r *rig) launch() error {
-	port := 0
-	if strings.Contains(r.target.Server, launch.PortMark) {
-		var err error
-		if port, err = launch.FreePort(); err != nil {
-			return err
-		}
-		if err := r.target.moveTo(port); err != nil {
-			return err
-		}
-	}
-	s, err := launch.Start(r.target.Server, port)
-	if err != nil {
-		return err
-	}
-	r.launched = s
-	go func() {
-		<-s.Done()
-		r.cancel(s.Err())
-	}()
-	return nil
-}
-
-// checkFiles refuses more clients than the server can have.
-func checkFiles(server probe.Process, clients int) error {
-	files, limited, err := server.FilesMax()
-	if err != nil {
-		return err
-	}
-	if need := int64(clients + serverFilesSpare); limited && files < need {
-		return fmt.Errorf("process %d may have %d files open, %d clients need at least %d: restart the server under a higher limit (ulimit -n), or measure with fewer clients",
-			server.PID(), files, clients, need)
-	}
-	return nil
+	r.watch.also(name, *n.server)
+	return n, nil
 }
 
 // fleet starts worker processes for so many conns. They end with close.
@@ -171,19 +99,13 @@ func (r *rig) close() {
 	for _, f := range r.fleets {
 		f.Close()
 	}
-	if r.launched != nil {
-		r.launched.Stop()
+	var all sync.WaitGroup
+	for _, n := range r.nodes {
+		all.Go(n.stop)
 	}
+	all.Wait()
 	r.cancel(nil)
 	r.progress.close()
-}
-
-// cpu is the CPU time that the server has used; zero if its process is unknown.
-func (r *rig) cpu() (time.Duration, error) {
-	if r.server == nil {
-		return 0, nil
-	}
-	return r.server.CPU()
 }
 
 // ownCPU is the CPU time of the generator: this process and its workers.
@@ -211,12 +133,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// page is the address of a page of the server: address itself, or on the target's host if it is only a path.
-func (r *rig) page(address string) string {
-	if strings.HasPrefix(address, "/") {
-		return "http://" + r.place.host + address
-	}
-	return address
 }

@@ -105,13 +105,18 @@ func commandLine(cmd *cobra.Command) []string {
 	words := strings.Fields(cmd.CommandPath())
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		value := f.Value.String()
-		if list, ok := f.Value.(pflag.SliceValue); ok {
+		list, several := f.Value.(pflag.SliceValue)
+		if several {
 			value = strings.Join(list.GetSlice(), ",")
 		}
 		switch {
 		case f.Name == "html" || f.Name == "out" || f.Name == "json" || f.Name == "quiet": // say nothing of the measurement
 		case slices.Contains(secretFlags, f.Name):
 			words = append(words, "--"+f.Name, "SECRET")
+		case several && f.Value.Type() == "stringArray": // its values may hold commas
+			for _, one := range list.GetSlice() {
+				words = append(words, "--"+f.Name, quoted(one))
+			}
 		case f.Value.Type() == "bool" && value == "true":
 			words = append(words, "--"+f.Name)
 		case f.Value.Type() == "bool":

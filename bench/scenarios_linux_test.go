@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,8 +73,33 @@ func TestPingRun(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	server = serve(t, benchtest.Config{})
-	if _, _, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), "ping_interval") {
+	if _, _, err := execute(t, server, args...); err == nil || !strings.Contains(err.Error(), "no ping came") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Only windows of whole ping intervals have the same number of pings in each round.
+func TestPingWindow(t *testing.T) {
+	server := serve(t, benchtest.Config{PingEvery: time.Second})
+	for _, c := range []struct {
+		window, refused string
+		noted           bool
+	}{
+		{"999ms", "take --window 1s", false},
+		{"1500ms", "", true},
+		{"2s", "", false},
+	} {
+		r, log, err := execute(t, server, "ping", "--clients", "5", "--settle", "1ms", "--rounds", "1", "--window", c.window)
+		switch {
+		case c.refused != "":
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s: %v", c.window, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v\n%s", c.window, err, log)
+		case strings.Contains(strings.Join(r.Notes, ""), "not a whole number of the server's ping intervals") != c.noted:
+			t.Errorf("%s: %q", c.window, r.Notes)
+		}
 	}
 }
 
@@ -144,4 +170,83 @@ func TestSoakRun(t *testing.T) {
 		t.Errorf("%+v", r.Metrics)
 	}
 	lossless(t, r)
+}
+
+func TestEnginesRun(t *testing.T) {
+	server := serve(t, benchtest.Config{History: 10})
+	beside := os.Args[0] + " serve {port}"
+	self := strconv.Itoa(os.Getpid())
+	args := []string{"engines", "--beside", "far=" + beside, "--beside", "farther=" + beside, "--broker-pid", "far=" + self, "--broker-pid", "far=" + self,
+		"--channels", "5", "--publishers", "2", "--subscribers-per-channel", "3", "--phase", "100ms", "--rounds", "3"}
+	r := must(t, server, append(args, "--history-channel", "history-{n}", "--workers", "2")...)
+	nodes := rows(t, r, "nodes")
+	if len(nodes) != 6 || nodes[1].Name != "far" || nodes[5].Name != "farther with history" {
+		t.Errorf("%+v", nodes)
+	}
+	for i, node := range nodes {
+		for k, c := range node.Cells[:7] {
+			// The broker's CPU is known only where there is one.
+			if want := k != 2 || i%3 == 1; c.Known() != want || want && c <= 0 {
+				t.Errorf("%s: %d: %v", node.Name, k, c)
+			}
+		}
+		for _, figure := range []string{": publications per second", ": node CPU per publication"} {
+			if m, ok := r.Metric(node.Name + figure); !ok || m.Value <= 0 || m.Spread.N != 3 {
+				t.Errorf("%s: %+v", node.Name, m)
+			}
+		}
+		// Each publication is answered once and reaches three subscribers.
+		if answers, deliveries := curve(t, r, node.Name+": answer"), curve(t, r, node.Name+": delivery"); 3*answers.Count != deliveries.Count {
+			t.Errorf("%s: %d answers, %d deliveries", node.Name, answers.Count, deliveries.Count)
+		}
+	}
+	for _, figure := range []string{"far: broker CPU per publication", "far: node CPU on top of memory", "farther with history: node CPU on top of memory", "far with history: node CPU / memory"} {
+		if m, ok := r.Metric(figure); !ok || m.Spread.N != 3 {
+			t.Errorf("%s: %+v", figure, m)
+		}
+	}
+	if _, ok := r.Metric("memory: node CPU on top of memory"); ok {
+		t.Error("memory on top of memory")
+	}
+	byRound, _ := r.Table("CPU per publication by round with history")
+	if len(byRound.Rows) != 3 || len(byRound.Columns) != 6 || byRound.Columns[2].Name != "on top" || byRound.Rows[2].Cells[2] != byRound.Rows[2].Cells[1]-byRound.Rows[2].Cells[0] {
+		t.Errorf("%+v", byRound)
+	}
+	lossless(t, r)
+	if last := r.Series[len(r.Series)-1]; len(last.Others) != 4 || last.Others["far"].RSS == 0 || last.Others["far broker 2"].RSS == 0 {
+		t.Errorf("%+v", last)
+	}
+	for _, flag := range []string{" --beside '" + "far=" + beside + "' --beside '" + "farther=", " --broker-pid far=" + self + " --broker-pid far=" + self} {
+		if !strings.Contains(r.Command, flag) {
+			t.Errorf("no %s in %s", flag, r.Command)
+		}
+	}
+
+	r = must(t, server, append(args, "--batch", "4")...)
+	if answers, deliveries := curve(t, r, "far: answer"), curve(t, r, "far: delivery"); 4*3*answers.Count != deliveries.Count {
+		t.Errorf("%d answers, %d deliveries", answers.Count, deliveries.Count)
+	}
+	lossless(t, r)
+}
+
+func TestEnginesFindLosses(t *testing.T) {
+	args := []string{"engines", "--beside", "far=" + os.Args[0] + " serve {port}", "--channels", "2", "--publishers", "2", "--phase", "200ms", "--rounds", "2", "--drain", "300ms"}
+	for _, c := range []struct {
+		cfg          benchtest.Config
+		metric, says string
+	}{
+		{benchtest.Config{LoseEvery: 7}, "missing", "publications are missing at"},
+		{benchtest.Config{TwiceAt: 7}, "came twice", "memory: 2 publications came twice"},
+		{benchtest.Config{SwapAt: 7}, "out of order", "memory: 2 publications came out of order"},
+	} {
+		r, log, err := execute(t, serve(t, c.cfg), args...)
+		if err == nil || !strings.Contains(err.Error(), c.says) || metric(t, r, c.metric) < 1 {
+			t.Errorf("%+v: %v\n%s", c.cfg, err, log)
+		}
+	}
+	server := serve(t, benchtest.Config{})
+
+	if _, log, err := execute(t, server, append(args, "--beside", "gone="+os.Args[0]+" serve {port} 100ms", "--phase", "10s")...); err == nil || !strings.Contains(err.Error(), "gone: the server ended: exit status 7") {
+		t.Errorf("%v\n%s", err, log)
+	}
 }

@@ -107,18 +107,6 @@ func (r *slowRun) openMetrics(ctx context.Context) {
 	r.stalls.asked = true
 }
 
-// resident is the server's memory; 0 if it is unknown.
-func (r *rig) resident() int64 {
-	if r.server == nil {
-		return 0
-	}
-	status, err := r.server.Status()
-	if err != nil {
-		return 0
-	}
-	return status.RSS
-}
-
 // round measures one pair.
 func (r *slowRun) round(ctx context.Context) error {
 	start := time.Now()

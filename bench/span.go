@@ -25,6 +25,15 @@ type span struct {
 	Load                       swarm.Load    // of the hardest worked worker
 }
 
+// add makes one span of two.
+func (s *span) add(o span) {
+	s.Took += o.Took
+	s.Server += o.Server
+	s.Generator += o.Generator
+	s.Machine += o.Machine
+	s.Load.Worse(o.Load)
+}
+
 // measured runs work and says what it took.
 func (r *rig) measured(ctx context.Context, work func() error) (span, error) {
 	if _, err := r.load(ctx); err != nil { // begins a new account
@@ -70,11 +79,16 @@ func (r *rig) judge(s span, p99 time.Duration) {
 			continue
 		}
 		r.signs[kind] = true
-		if kind == signCrowded {
-			r.result.Notes = append(r.result.Notes, text)
-		} else {
-			r.result.Client = append(r.result.Client, text)
-		}
+		r.sign(kind, text)
+	}
+}
+
+// sign notes one.
+func (r *rig) sign(kind int, text string) {
+	if kind == signCrowded {
+		r.result.Notes = append(r.result.Notes, text)
+	} else {
+		r.result.Client = append(r.result.Client, text)
 	}
 }
 

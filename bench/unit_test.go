@@ -93,10 +93,17 @@ func TestJudge(t *testing.T) {
 func TestWatchThins(t *testing.T) {
 	w := &watch{}
 	for i := range samplesMax {
-		w.samples = append(w.samples, result.Sample{At: float64(i), RSS: int64(i), Server: float64(i % 2)})
+		s := result.Sample{At: float64(i), RSS: int64(i), Server: float64(i % 2)}
+		if i > 2 { // later, another process is looked at too
+			s.Others = map[string]result.Use{"far": {RSS: int64(i), Cores: float64(i % 2)}}
+		}
+		w.samples = append(w.samples, s)
 	}
 	if !w.thin() || w.thin() || len(w.samples) != samplesMax/2 || w.samples[0].RSS != 1 || w.samples[0].Server != 0.5 {
 		t.Errorf("%d samples, first %+v", len(w.samples), w.samples[0])
+	}
+	if s := w.samples; len(s[0].Others) != 0 || s[1].Others["far"] != (result.Use{RSS: 3, Cores: 1}) || s[2].Others["far"] != (result.Use{RSS: 5, Cores: 0.5}) {
+		t.Errorf("%+v", s[:3])
 	}
 }
 

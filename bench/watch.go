@@ -23,9 +23,17 @@ type watch struct {
 	own     func() time.Duration
 
 	mu      sync.Mutex
+	others  []*watched
 	samples []result.Sample
 	end     chan struct{}
 	ended   sync.WaitGroup
+}
+
+// watched is a process beside the server.
+type watched struct {
+	name    string
+	process probe.Process
+	cpu     time.Duration // when it was last looked at
 }
 
 // newWatch begins to look. own is the CPU time of the generator's processes.
@@ -33,6 +41,14 @@ func newWatch(server *probe.Process, machine probe.Machine, own func() time.Dura
 	w := &watch{began: time.Now(), machine: machine, server: server, own: own, end: make(chan struct{})}
 	w.ended.Go(w.run)
 	return w
+}
+
+// also looks at one more process from now on.
+func (w *watch) also(name string, p probe.Process) {
+	cpu, _ := p.CPU() // one that is gone is noticed by the run
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.others = append(w.others, &watched{name, p, cpu})
 }
 
 // spent is what was used up to one moment.
@@ -83,7 +99,25 @@ func (w *watch) note(last, now spent) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, o := range w.others {
+		if s.Others == nil {
+			s.Others = map[string]result.Use{}
+		}
+		s.Others[o.name] = o.used(took)
+	}
 	w.samples = append(w.samples, s)
+}
+
+// used looks at the process, and says what it used of the time that has passed.
+func (o *watched) used(passed time.Duration) (u result.Use) {
+	if cpu, err := o.process.CPU(); err == nil {
+		u.Cores = share(cpu-o.cpu, passed)
+		o.cpu = cpu
+	}
+	if status, err := o.process.Status(); err == nil {
+		u.RSS = status.RSS
+	}
+	return u
 }
 
 // thin joins neighbours once there are too many samples.
@@ -98,6 +132,13 @@ func (w *watch) thin() bool {
 		a, b := w.samples[i-1], w.samples[i]
 		b.RSS = max(a.RSS, b.RSS)
 		b.Server, b.Generator, b.Machine = (a.Server+b.Server)/2, (a.Generator+b.Generator)/2, (a.Machine+b.Machine)/2
+		for name, use := range b.Others {
+			before, ok := a.Others[name]
+			if !ok {
+				before = use
+			}
+			b.Others[name] = result.Use{RSS: max(before.RSS, use.RSS), Cores: (before.Cores + use.Cores) / 2}
+		}
 		half = append(half, b)
 	}
 	w.samples = half

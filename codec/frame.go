@@ -52,9 +52,21 @@ const (
 // them. The frame owns buf from now on.
 func NewFrame(f Form, buf []byte) *Frame {
 	frame := &Frame{bytes: buf, form: f, joined: 1}
-	size := ws.PutHeader(buf[:HeaderRoom], f.opCode(), frame.payloadEnd()-HeaderRoom)
-	frame.header = uint8(HeaderRoom - size)
+	frame.seal()
 	return frame
+}
+
+// seal writes the ws header into the room before the messages.
+func (f *Frame) seal() {
+	size := ws.PutHeader(f.bytes[:HeaderRoom], f.form.opCode(), f.payloadEnd()-HeaderRoom)
+	f.header = uint8(HeaderRoom - size)
+}
+
+// Seal makes one whole ws frame of buf, in its place. buf is as for NewFrame, which is for what more than one client gets.
+func Seal(f Form, buf []byte) []byte {
+	frame := Frame{bytes: buf, form: f}
+	frame.seal()
+	return frame.WebSocket()
 }
 
 // NewKindFrame is NewFrame of one push of a kind.

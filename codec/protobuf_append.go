@@ -104,6 +104,11 @@ func (m *Push) guess() int {
 
 func (w *protobufWriter) publication(field uint32, m *Publication) {
 	body := w.enter(field, m.guess())
+	w.publicationFields(m)
+	w.leave(body)
+}
+
+func (w *protobufWriter) publicationFields(m *Publication) {
 	w.raw(4, m.Data)
 	w.clientInfo(5, m.Info)
 	w.uint(6, m.Offset)
@@ -117,7 +122,6 @@ func (w *protobufWriter) publication(field uint32, m *Publication) {
 	w.text(14, m.Epoch)
 	w.raw(15, m.PrevData)
 	w.uint(16, m.Version)
-	w.leave(body)
 }
 
 // guess estimates the encoded size of m from below.
@@ -141,11 +145,15 @@ func (w *protobufWriter) clientInfo(field uint32, m *ClientInfo) {
 		return
 	}
 	body := w.enter(field, m.guess())
+	w.clientInfoFields(m)
+	w.leave(body)
+}
+
+func (w *protobufWriter) clientInfoFields(m *ClientInfo) {
 	w.text(1, m.User)
 	w.text(2, m.Client)
 	w.raw(3, m.ConnInfo)
 	w.raw(4, m.ChanInfo)
-	w.leave(body)
 }
 
 // guess estimates the encoded size of m from below.

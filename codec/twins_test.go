@@ -19,7 +19,7 @@ func TestTwins(t *testing.T) {
 			"line", "enterList", "leaveList", "key", "name", "uintAlways",
 			"tag", "sint", "generated", "delimited",
 		},
-		"append": {"publicationsAlways", "command"},
+		"append": {"publicationsAlways", "command", "publicationFields", "clientInfoFields"},
 	}
 	for _, name := range []string{"reader", "decode", "writer", "append"} {
 		isLone := func(method string) bool { return slices.Contains(lone[name], method) }

@@ -17,6 +17,7 @@ type adoption struct {
 	verdict  Verdict
 	response []byte // the 101
 	read     []byte // what the client sent after its request
+	adopted  bool   // the loop has it; for others to read when the loop has ended
 }
 
 // AdoptHandler takes the WebSocket upgrades that arrive on kept-alive conns of net/http (from a proxy in front that reuses them)
@@ -111,6 +112,9 @@ func (r *Reactor) enroll(c *httpConn, a *adoption) error {
 	case done := <-result:
 		return done.Err
 	case <-r.done:
+		if a.adopted { // and has ended it, with all its conns
+			return nil
+		}
 		return io.ErrClosedPipe
 	}
 }
@@ -120,12 +124,12 @@ func (d *driver) adopt(gc gnet.Conn, a *adoption) {
 	d.enter()
 	defer d.leave()
 	d.stats.adopted.Add(1)
+	a.adopted = true
 	gc.SetSafeContext(nil) // else gnet would keep a for as long as the conn lives
 	c := d.newConn(gc)
 	d.current = c
 	d.adoptOpen(c, a)
-	d.current = nil
-	c.resident().Flush()
+	d.flushCurrent()
 }
 
 func (d *driver) adoptOpen(c *Conn, a *adoption) {

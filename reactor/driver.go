@@ -26,6 +26,7 @@ type driver struct {
 
 	depth   int     // callbacks run inside each other when gnet closes a conn under our hands
 	current *Conn   // whose input is being handled: it is flushed right after, without the loop's list
+	answer  []byte  // to that input, as far as it is copied
 	gone    []*Conn // closed by gnet while their receiver may have been inside Write: Closed is still to come
 	head    Head    // reused
 	iov     [][]byte
@@ -113,8 +114,24 @@ func (d *driver) traffic(c *Conn) {
 	defer d.leave()
 	d.current = c
 	d.receive(c)
+	d.flushCurrent()
+}
+
+// answerKeptMax is the largest answer whose memory is kept for the next one, in bytes.
+const answerKeptMax = 16 << 10
+
+// flushCurrent writes what was noted for the current conn. The memory of its answers is the next conn's then, unless something is
+// left that might be there.
+func (d *driver) flushCurrent() {
+	c := d.current
 	d.current = nil
 	c.resident().Flush()
+	if cap(d.answer) > answerKeptMax || c.pending() {
+		d.answer = nil
+	}
+	if poisoned {
+		poison(d.answer[:cap(d.answer)])
+	}
 }
 
 func (d *driver) receive(c *Conn) {
@@ -148,7 +165,7 @@ func (d *driver) closed(c *Conn, err error) {
 	if errors.Is(err, io.EOF) && c.flags&flagSlow == 0 {
 		c.lastWrite() // replies to what the peer sent right before it ended its side
 	}
-	if call := new(os.SyscallError); errors.As(err, &call) && call.Syscall != "read" {
+	if call, is := errors.AsType[*os.SyscallError](err); is && call.Syscall != "read" {
 		d.stats.writeErrors.Add(1)
 		if c.code == 0 {
 			c.code = d.cfg.WriteError.Code

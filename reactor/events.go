@@ -48,9 +48,11 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 			return loop.TickPeriod, gnet.None
 		}
 	}
+	now := e.clock.Now()
 	for _, d := range e.drivers {
-		d.loop.Tick()
+		d.loop.TickDue(now)
 	}
+	e.noticeBusy()
 	return loop.TickPeriod, gnet.None
 }
 

@@ -72,7 +72,8 @@ type Reactor struct {
 	owed      atomic.Int64 // memory of unsent and incomplete messages, in bytes
 	adoptNext atomic.Uint32
 
-	stallLogged atomic.Int64 // reactor time of the last stall in the log
+	seenBusy    chan struct{} // a loop was in a callback: see noticeBusy
+	stallLogged atomic.Int64  // reactor time of the last stall in the log
 	stats       counters
 }
 
@@ -88,6 +89,8 @@ func New(cfg Config, router Router) (*Reactor, error) {
 		ready:  make(chan struct{}),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
+
+		seenBusy: make(chan struct{}, 1),
 	}
 	r.gnetLog.log = r.cfg.Log
 	r.met.Store(&map[gnet.EventLoop]*driver{})

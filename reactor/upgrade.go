@@ -59,9 +59,9 @@ func (c *Conn) route(buf []byte, size int) {
 			c.respond(ws.AppendRefusal(nil, err))
 			return
 		}
-		response := ws.AppendUpgradeResponse(make([]byte, 0, ws.UpgradeResponseBytes), key, v.Protocol, v.Deflate)
+		d.joined = ws.AppendUpgradeResponse(d.joined[:0], key, v.Protocol, v.Deflate)
 		drop(c.gc, size)
-		c.open(response, &v)
+		c.open(d.joined, &v)
 		if c.gc.InboundBuffered() > 0 && c.state != stateDead {
 			c.receiveFrames()
 		}
@@ -91,7 +91,7 @@ func checkUpgrade(h *Head) (key string, err *ws.HandshakeError) {
 	return request.Key, nil
 }
 
-// open makes c a WebSocket.
+// open makes c a WebSocket. The response is the caller's again.
 func (c *Conn) open(response []byte, v *Verdict) {
 	d := c.driver
 	d.stats.upgraded.Add(1)
@@ -105,7 +105,7 @@ func (c *Conn) open(response []byte, v *Verdict) {
 		c.reader.Peer |= ws.Deflated
 	}
 	c.rearm()
-	c.note(response)
+	c.noteCopy(response)
 	if v.Open != nil {
 		c.recv = v.Open(c)
 	}

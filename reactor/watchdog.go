@@ -6,13 +6,12 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"stentor/reactor/loop"
 )
 
 // stallLogPeriod is how often stalls are logged at the most; all are counted.
 const stallLogPeriod = 10 * time.Second
-
-// watchPauseMax is how seldom the watchdog looks while it finds no loop in a callback: each look wakes a thread.
-const watchPauseMax = 100 * time.Millisecond
 
 // busy tells the watchdog since when its loop has been in a callback.
 type busy struct {
@@ -57,10 +56,26 @@ func (d *driver) idle() {
 	}
 }
 
+// noticeBusy wakes the watchdog if any loop is in a callback. It is called once per loop.TickPeriod: a watchdog that looked by
+// itself would wake a thread of its own each time.
+func (r *Reactor) noticeBusy() {
+	for _, d := range r.drivers {
+		if d.busy.since.Load() == 0 {
+			continue
+		}
+		select {
+		case r.seenBusy <- struct{}{}:
+		default:
+		}
+		return
+	}
+}
+
 // watch looks at the loops from outside and reports the callbacks that hold one too long, with the stack of what it is stuck
-// in.
+// in. It looks often while it finds one in a callback, then ever more rarely, then not before noticeBusy says so.
 func (r *Reactor) watch() {
-	pause := watchPauseMax
+	often := max(r.cfg.StallReport/2, time.Millisecond)
+	pause := loop.TickPeriod
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -68,12 +83,15 @@ func (r *Reactor) watch() {
 		case <-r.stop:
 			return
 		case <-timer.C:
+		case <-r.seenBusy:
 		}
-		pause = min(2*pause, watchPauseMax)
+		pause = min(2*pause, loop.TickPeriod)
 		if r.lookAtLoops() {
-			pause = max(r.cfg.StallReport/2, time.Millisecond)
+			pause = often
 		}
-		timer.Reset(pause)
+		if pause < loop.TickPeriod {
+			timer.Reset(pause)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"bytes"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,11 +31,26 @@ func writeBytes(sendBuffer int) int {
 // Config.QueueBytesMax that the socket does not take.
 func (c *Conn) Write(b []byte) bool { return c.write(b, 0) }
 
+// WriteCopy is Write of bytes that the caller will use again.
+func (c *Conn) WriteCopy(b []byte) bool {
+	if c.state != stateOpen {
+		return false
+	}
+	c.noteCopy(b)
+	return c.bounded()
+}
+
 func (c *Conn) write(b []byte, f fate) bool {
 	if c.state != stateOpen {
 		return false
 	}
 	c.noteAs(b, f)
+	return c.bounded()
+}
+
+// bounded reports whether the conn owes no more than it may, or no longer does after a write, after dropping what may be dropped. If
+// not, it is closed.
+func (c *Conn) bounded() bool {
 	limit := c.driver.cfg.QueueBytesMax
 	if c.owed() <= limit {
 		return true
@@ -76,6 +92,22 @@ func (c *Conn) noteAs(b []byte, f fate) {
 		c.enqueue(ref{p: &b[0], size: uint32(len(b)), at: uint32(f)})
 	}
 	c.dirty()
+}
+
+// noteCopy is note of bytes that are used again. Answers to the conn's own input are joined in memory of the driver, to leave in one
+// write at the end of the callback; see driver.flushCurrent. All else gets memory of its own, also what follows a shared frame.
+func (c *Conn) noteCopy(b []byte) {
+	d := c.driver
+	joins := c.first != nil && c.first == unsafe.SliceData(d.answer)
+	if len(b) == 0 || d.current != c || c.queue != nil || c.first != nil && !joins {
+		c.note(bytes.Clone(b))
+		return
+	}
+	if !joins {
+		d.answer = d.answer[:0]
+	}
+	d.answer = append(d.answer, b...)
+	c.first, c.firstBytes = &d.answer[0], uint32(len(d.answer))
 }
 
 func (c *Conn) enqueue(r ref) {

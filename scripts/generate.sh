@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the Go code in codec/wire from the .proto files there. The plugins are pinned in tools.mod. The compiler is the
-# system's protoc, and its version leaves no trace in the result; as root on Debian and Ubuntu it is installed if missing.
+# Makes the Go code in codec/wire and server/cluster/control from the .proto files there. The plugins are pinned in tools.mod. The
+# compiler is the system's protoc, and its version leaves no trace in the result; as root on Debian and Ubuntu it is installed if
+# missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,9 +27,9 @@ go build -modfile=scripts/tools.mod -o "$plugins/" \
 PATH="$plugins:$PATH" protoc --proto_path=. \
 	--go_out=. --go_opt=paths=source_relative \
 	--go-vtproto_out=. --go-vtproto_opt=paths=source_relative,features=marshal+unmarshal+size \
-	codec/wire/*.proto
+	codec/wire/*.proto server/cluster/control/*.proto
 
-for file in codec/wire/*.pb.go; do
+for file in codec/wire/*.pb.go server/cluster/control/*.pb.go; do
 	sed '/^\/\/ \tprotoc /d' "$file" >"$plugins/out"
 	cat "$plugins/out" >"$file"
 done

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"math/bits"
 	"time"
 
@@ -10,25 +11,35 @@ import (
 	"stentor/server/session"
 )
 
-// clients gives orders to the sessions of a user (api.Clients). The order goes to the mailboxes of the loops that the sessions
-// live on, the same mailboxes that publications go to.
+// clients gives orders to the sessions of a user on this node (api.Clients). The order goes to the mailboxes of the loops that the
+// sessions live on, the same mailboxes that publications go to. It never fails.
 type clients struct {
 	node *session.Node
+	// foreign orders come from other nodes, one after another: nobody waits for the loops after each, but for those that go through
+	// all residents of a loop.
+	foreign bool
 }
 
 // Disconnect ends sessions. They end by and by.
-func (c clients) Disconnect(to api.Target, why codec.Disconnect) {
-	c.order(to, session.Disconnect{Target: target(to), Disconnect: why}, nil)
+func (c clients) Disconnect(_ context.Context, to api.Target, why codec.Disconnect) error {
+	what := session.Disconnect{Target: target(to), Disconnect: why}
+	if c.foreign {
+		c.carryOut(to, what)
+	} else {
+		c.order(to, what, nil)
+	}
+	return nil
 }
 
 // Unsubscribe removes channel, or every channel when it is empty, from sessions.
-func (c clients) Unsubscribe(to api.Target, channel string, why codec.Unsubscribe) {
+func (c clients) Unsubscribe(_ context.Context, to api.Target, channel string, why codec.Unsubscribe) error {
 	c.carryOut(to, session.Unsubscribe{Target: target(to), Channel: channel, Unsubscribe: why})
+	return nil
 }
 
 // Subscribe adds a channel to sessions. What the caller publishes next reaches them; mail for members that are not there yet would
 // not even be posted.
-func (c clients) Subscribe(to api.Target, order api.Subscribe) {
+func (c clients) Subscribe(_ context.Context, to api.Target, order api.Subscribe) error {
 	c.carryOut(to, session.Subscribe{
 		Target:       target(to),
 		Channel:      order.Channel,
@@ -38,11 +49,13 @@ func (c clients) Subscribe(to api.Target, order api.Subscribe) {
 		RecoverSince: order.RecoverSince,
 		Override:     order.Override,
 	})
+	return nil
 }
 
 // Refresh lets sessions expire at another time, or now.
-func (c clients) Refresh(to api.Target, order api.Refresh) {
+func (c clients) Refresh(_ context.Context, to api.Target, order api.Refresh) error {
 	c.carryOut(to, session.Refresh{Target: target(to), Expired: order.Expired, ExpireAt: order.ExpireAt, Info: order.Info})
+	return nil
 }
 
 // orderWaitMax bounds how long carryOut waits for the loops. One that is stopped never answers.
@@ -51,17 +64,23 @@ const orderWaitMax = time.Second
 // carryOut gives an order and returns when the loops have done it, so that the caller sees its effects in what it asks next, and so
 // do the clients in theirs.
 func (c clients) carryOut(to api.Target, what any) {
+	if c.foreign && to.User != "" {
+		c.order(to, what, nil)
+		return
+	}
 	done := make(receipts, loop.LoopsMax)
-	pending := c.order(to, what, done)
-	timeout := time.NewTimer(orderWaitMax)
-	defer timeout.Stop()
-	for range pending {
-		select {
-		case <-done:
-		case <-timeout.C:
-			return
+	done.await(c.order(to, what, done))
+}
+
+// Settle returns when the loops have done what was ordered so far (cluster.Sessions), or when orderWaitMax is over.
+func (c clients) Settle() {
+	done := make(receipts, loop.LoopsMax)
+	for _, l := range c.node.Loops {
+		if l.Post(done, nil, 0) {
+			l.Wake()
 		}
 	}
+	done.await(len(c.node.Loops))
 }
 
 func target(t api.Target) session.Target {
@@ -101,6 +120,19 @@ func (c clients) order(to api.Target, what any, done receipts) (pending int) {
 
 // receipts are sent by loops that have carried out an order. As mail it is a receipt for what was posted before.
 type receipts chan struct{}
+
+// await waits for n receipts, for orderWaitMax at most.
+func (r receipts) await(n int) {
+	timeout := time.NewTimer(orderWaitMax)
+	defer timeout.Stop()
+	for range n {
+		select {
+		case <-r:
+		case <-timeout.C:
+			return
+		}
+	}
+}
 
 // Take sends a receipt; there is room for one of each loop.
 func (r receipts) Take(*loop.Loop, any) { r <- struct{}{} }

@@ -10,6 +10,7 @@
 //	server/policy    may it? joins configuration (server/channel) and tokens (server/auth)
 //	server/hub       who listens to what; fan-out; who the sessions of a user are
 //	server/api       what backends call
+//	server/cluster   the other nodes: who they are, orders, questions
 //	server/swagger   a page that describes it
 //	engine/…         history and offsets; carries publications between nodes
 //	reactor          event loops: sockets, request heads, ws frames, queues

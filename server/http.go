@@ -11,7 +11,7 @@ import (
 
 	"stentor/server/api"
 	"stentor/server/config"
-	"stentor/server/metrics"
+	"stentor/server/probe"
 	"stentor/server/swagger"
 	"stentor/server/try"
 )
@@ -100,7 +100,7 @@ func (s *Server) mountOperations(mux *http.ServeMux) {
 		s.handle(mux, c.HandlerPrefix, s.metrics.Handler())
 	}
 	if c := &s.cfg.Health; c.Enabled {
-		s.handle(mux, c.HandlerPrefix, metrics.Health())
+		s.handle(mux, c.HandlerPrefix, probe.Handler(s.prober.Check))
 	}
 	if c := &s.cfg.Swagger; c.Enabled {
 		prefix := strings.TrimRight(c.HandlerPrefix, "/")

@@ -4,15 +4,16 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
 	"stentor/reactor/loop"
 	"stentor/server/api"
 	"stentor/server/channel"
+	"stentor/server/cluster"
 	"stentor/server/config"
 	"stentor/server/metrics"
+	"stentor/server/probe"
 )
 
 // apiHandler is the HTTP mouth of the server API.
@@ -22,8 +23,8 @@ func (s *Server) apiHandler() http.Handler {
 		Protocol: "http",
 		Broker:   s.engines.Broker,
 		Presence: s.engines.Presence,
-		Clients:  clients{s.node},
-		Node:     s,
+		Clients:  s.cluster.Clients(),
+		Node:     s.cluster,
 		Metrics:  s.metrics,
 		Log:      s.log,
 
@@ -39,30 +40,43 @@ func (s *Server) apiHandler() http.Handler {
 	})
 }
 
-// Channels are the channels of this node that match and their numbers of subscribers (api.Node).
-func (s *Server) Channels(match func(channel string) bool) map[string]int {
+// join makes this node a part of its cluster.
+func (s *Server) join() {
+	s.cluster = cluster.New(cluster.Config{
+		UID:             s.uid,
+		Name:            nodeName(s.cfg.Node.Name, s.cfg.HTTPServer.Port),
+		Version:         s.version,
+		Bus:             s.engines.Bus,
+		Local:           alone{s},
+		Clients:         clients{node: s.node},
+		Sessions:        clients{node: s.node, foreign: true},
+		Rules:           s.rules.Load,
+		Metrics:         s.metrics,
+		MetricsInterval: s.cfg.Node.InfoMetricsAggregateInterval.Std(),
+		Log:             s.log,
+	})
+}
+
+// alone is this node without the others (cluster.Local).
+type alone struct{ s *Server }
+
+// Gauges is how much there is here.
+func (a alone) Gauges() metrics.NodeGauges {
+	n := a.s.node
+	g := metrics.NodeGauges{Users: n.Users.Count(), Clients: n.Clients()}
+	g.Channels, g.Subscriptions = n.Table.Count()
+	return g
+}
+
+// Channels are the channels here that match and their numbers of subscribers.
+func (a alone) Channels(match func(channel string) bool) map[string]int {
 	found := make(map[string]int)
-	s.node.Table.Channels(func(name string, subscribers int) {
-		if match(name) {
+	a.s.node.Table.Channels(func(name string, subscribers int) {
+		if !probe.Own(name) && match(name) {
 			found[name] = subscribers
 		}
 	})
 	return found
-}
-
-// Info describes this node (api.Node).
-func (s *Server) Info() []api.NodeInfo {
-	g := s.gauges()
-	return []api.NodeInfo{{
-		UID:         s.uid,
-		Name:        s.name,
-		Version:     s.version,
-		NumClients:  uint32(g.Clients),
-		NumUsers:    uint32(g.Users),
-		NumSubs:     uint32(g.Subscriptions),
-		NumChannels: uint32(g.Channels),
-		Uptime:      uint32(time.Since(s.started).Seconds()),
-	}}
 }
 
 // watch shows the metrics where to read.
@@ -81,8 +95,8 @@ func (s *Server) label(cfg *config.Config, rules *channel.Rules) {
 }
 
 func (s *Server) gauges() metrics.NodeGauges {
-	g := metrics.NodeGauges{Users: s.node.Users.Count(), Clients: s.node.Clients(), Nodes: 1}
-	g.Channels, g.Subscriptions = s.node.Table.Count()
+	g := alone{s}.Gauges()
+	g.Nodes = s.cluster.Count()
 	return g
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,10 +20,12 @@ import (
 	"stentor/server/api"
 	"stentor/server/auth"
 	"stentor/server/channel"
+	"stentor/server/cluster"
 	"stentor/server/config"
 	"stentor/server/hub"
 	"stentor/server/metrics"
 	"stentor/server/policy"
+	"stentor/server/probe"
 	"stentor/server/session"
 	"stentor/server/transport/websocket"
 )
@@ -32,8 +35,8 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	// OpenEngine makes the engines; what they receive goes to the receiver.
-	OpenEngine func(engine.Node) (Engines, error)
+	// OpenEngine makes the engines of the node with this uid; what they have to say goes to the node.
+	OpenEngine func(node engine.Node, uid string) (Engines, error)
 	// QueueTotalBytesMax bounds what all clients together may have waiting, when the configuration does not say.
 	QueueTotalBytesMax int64
 }
@@ -42,6 +45,9 @@ type Options struct {
 type Engines struct {
 	Broker   engine.Broker
 	Presence engine.Presence
+	Bus      engine.Bus // nil: there are no other nodes
+	// Run is what has to run as long as the node does, that of the broker included.
+	Run []func(context.Context) error
 }
 
 // Server is one node: make it with New, run it once with Run.
@@ -49,19 +55,19 @@ type Server struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	version string
-	started time.Time
-	uid     string
-	name    string
+	uid     string // of this node
 
 	reactor  *reactor.Reactor
 	node     *session.Node
 	engines  Engines
+	cluster  *cluster.Node
 	metrics  *metrics.Metrics
 	pools    [2]*loop.Pool       // of large replies, of fetches
 	lanes    *loop.Lanes         // of work that waits for the engine
 	endpoint *websocket.Endpoint // nil if WebSocket is off
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
+	prober   *probe.Prober
 	draining atomic.Bool
 
 	external, internal *http.Server // internal is nil without internal_port
@@ -70,7 +76,7 @@ type Server struct {
 
 // New assembles a server and opens its listeners, so that a port that is taken is known before anything runs.
 func New(o Options) (*Server, error) {
-	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID(), name: nodeName(o.Config.Node.Name, o.Config.HTTPServer.Port)}
+	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID()}
 	r, err := reactor.New(s.reactorConfig(o.QueueTotalBytesMax), s)
 	if err != nil {
 		return nil, err
@@ -83,7 +89,7 @@ func New(o Options) (*Server, error) {
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
 	table.Watch(s.metrics)
-	if s.engines, err = o.OpenEngine(table); err != nil {
+	if s.engines, err = o.OpenEngine(table, s.uid); err != nil {
 		return nil, err
 	}
 	if !s.engines.Broker.Local() {
@@ -108,6 +114,8 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.node.Start(p)
+	s.prober = probe.New(s.uid, s.engines.Broker, table, r.Loops())
+	s.join()
 	if !o.Config.WebSocket.Disabled {
 		s.endpoint = websocket.New(s.endpointConfig(), origins)
 	}
@@ -226,10 +234,9 @@ func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 
 // Run serves until ctx ends, then drains within shutdown.timeout. It returns nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
-	s.started = time.Now()
 	engineCtx, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
-	ended := make(chan error, 4)
+	ended := make(chan error, 9+len(s.engines.Run))
 	run := func(name string, f func() error) {
 		go func() {
 			// The reactor closes net/http's listener when it ends, and then says itself why.
@@ -243,7 +250,12 @@ func (s *Server) Run(ctx context.Context) error {
 	run("positions", func() error { return s.node.CheckPositions(engineCtx) })
 	run("presence", func() error { return s.node.RefreshPresence(engineCtx) })
 	run("channels", func() error { return s.node.Table.Tend(engineCtx) })
-	run("engine", func() error { return s.engines.Broker.Run(engineCtx) })
+	var engines sync.WaitGroup
+	for _, work := range s.engines.Run {
+		engines.Add(1)
+		run("engine", func() error { defer engines.Done(); return work(engineCtx) })
+	}
+	run("cluster", func() error { return s.cluster.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
 		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
@@ -254,11 +266,27 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	return s.shutdown(reactorDone)
+	err := s.shutdown(reactorDone)
+	stopEngine()
+	s.awaitEngines(&engines)
+	return err
 }
 
-// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, HTTP
-// requests end, the loops stop last.
+// engineStopTimeout is how long engines may take to say their last words to other nodes.
+const engineStopTimeout = 2 * time.Second
+
+func (s *Server) awaitEngines(engines *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { engines.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(engineStopTimeout):
+		s.log.Warn("an engine did not stop in time")
+	}
+}
+
+// shutdown takes the server down in order: the API answers 503 and newcomers are sent away, clients are closed at a pace, the
+// other nodes are told, HTTP requests end, the loops stop last, and then the engine.
 func (s *Server) shutdown(reactorDone <-chan struct{}) error {
 	timeout := s.cfg.Shutdown.Timeout.Std()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -276,6 +304,7 @@ func (s *Server) shutdown(reactorDone <-chan struct{}) error {
 const httpCloseTimeout = time.Second
 
 func (s *Server) stop(ctx context.Context) {
+	s.cluster.Leave(ctx)
 	httpCtx, cancel := context.WithTimeout(ctx, httpCloseTimeout)
 	defer cancel()
 	for _, srv := range []*http.Server{s.external, s.internal} {

@@ -278,7 +278,7 @@ func (s *Server) answer(c *client, cmd *codec.Command) *codec.Reply {
 		c.mu.Lock()
 		c.answered = true
 		c.mu.Unlock()
-		return &codec.Reply{Connect: &codec.ConnectResult{Client: "c", Version: "test", Ping: 25, Pong: true}}
+		return &codec.Reply{Connect: &codec.ConnectResult{Client: "c", Version: "test", Ping: uint32(s.cfg.PingEvery.Seconds()), Pong: s.cfg.PingEvery > 0}}
 	case codec.MethodSubscribe:
 		return s.subscribe(c, &cmd.Subscribe)
 	case codec.MethodUnsubscribe:

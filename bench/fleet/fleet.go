@@ -58,10 +58,10 @@ type Fleet struct {
 	groups  map[string][]share
 }
 
-// share is the part of a group that one worker has.
+// share is the part of a group that one worker has: clients First to First+Count−1.
 type share struct {
 	worker *pipe.Child
-	count  int
+	swarm.Group
 }
 
 // Start runs n worker processes.
@@ -105,20 +105,9 @@ func (f *Fleet) CPU() (sum time.Duration) {
 // Open connects the clients of g, spread over the workers, and returns when all of them are live. Otherwise it says what went wrong; the
 // group must be closed either way.
 func (f *Fleet) Open(ctx context.Context, g swarm.Group) (swarm.Opened, error) {
-	shares := split(f.workers, g.Count)
+	shares := split(f.workers, g)
 	f.groups[g.Name] = shares
-	first := g.First
-	firsts := map[*pipe.Child]int{}
-	for _, s := range shares {
-		firsts[s.worker] = first
-		first += s.count
-	}
-	return opened(ctx, shares, opOpen, func(s share) any {
-		part := g
-		part.First, part.Count = firsts[s.worker], s.count
-		part.ConnectRate = g.ConnectRate * float64(s.count) / float64(g.Count)
-		return part
-	})
+	return opened(ctx, shares, opOpen, func(s share) any { return s.Group })
 }
 
 // opened asks the workers for conns, with a body for each of them, and adds up what they say.
@@ -141,13 +130,18 @@ func opened(ctx context.Context, shares []share, op string, body func(share) any
 	return sum, err
 }
 
-// split gives each worker its share of count clients; with fewer clients than workers, some have none.
-func split(workers []*pipe.Child, count int) []share {
+// split gives each worker its share of the clients, and of the rate at which they connect; with fewer clients than workers, some have none.
+func split(workers []*pipe.Child, g swarm.Group) []share {
 	var shares []share
 	for k, w := range workers {
-		if n := count*(k+1)/len(workers) - count*k/len(workers); n > 0 {
-			shares = append(shares, share{w, n})
+		from, to := g.Count*k/len(workers), g.Count*(k+1)/len(workers)
+		if from == to {
+			continue
 		}
+		part := g
+		part.First, part.Count = g.First+from, to-from
+		part.ConnectRate = g.ConnectRate * float64(part.Count) / float64(g.Count)
+		shares = append(shares, share{w, part})
 	}
 	return shares
 }
@@ -163,13 +157,18 @@ func each(shares []share, f func(share) error) error {
 	return errors.Join(errs...)
 }
 
-// Await returns true as soon as every client of the group has received publications since it was opened, false after patience.
-func (f *Fleet) Await(ctx context.Context, group string, publications int, patience time.Duration) (bool, error) {
+// Await returns true as soon as the clients of the group have received all publications of their channels since it was opened, false after
+// patience. last is how many there were, as swarm.Group.Last says.
+func (f *Fleet) Await(ctx context.Context, group string, patience time.Duration, last ...int) (bool, error) {
 	var mu sync.Mutex
 	all := true
 	err := each(f.groups[group], func(s share) error {
+		deliveries, err := s.Deliveries(last)
+		if err != nil {
+			return err
+		}
 		var reached bool
-		body := awaitBody{Name: group, Deliveries: uint64(s.count) * uint64(publications), Patience: patience}
+		body := awaitBody{Name: group, Deliveries: deliveries, Patience: patience}
 		if err := s.worker.Call(ctx, opAwait, body, &reached); err != nil {
 			return err
 		}
@@ -203,13 +202,13 @@ func (f *Fleet) Stats(ctx context.Context, reset bool, groups ...string) (swarm.
 	return sum, nil
 }
 
-// Tally adds up what the clients of a group lack of publications 1 to last.
-func (f *Fleet) Tally(ctx context.Context, group string, last int) (swarm.Tally, error) {
+// Tally adds up what the clients of a group lack of publications 1 to the last of their channels, as swarm.Group.Last says.
+func (f *Fleet) Tally(ctx context.Context, group string, last ...int) (swarm.Tally, error) {
 	var mu sync.Mutex
 	var sum swarm.Tally
 	err := each(f.groups[group], func(s share) error {
 		var t swarm.Tally
-		if err := s.worker.Call(ctx, opTally, tallyBody{Name: group, Last: uint32(last)}, &t); err != nil {
+		if err := s.worker.Call(ctx, opTally, tallyBody{Name: group, Last: last}, &t); err != nil {
 			return err
 		}
 		mu.Lock()
@@ -242,10 +241,10 @@ func (f *Fleet) atRate(ctx context.Context, op, group string, perSecond float64)
 	shares := f.groups[group]
 	total := 0
 	for _, s := range shares {
-		total += s.count
+		total += s.Count
 	}
 	return each(shares, func(s share) error {
-		return s.worker.Call(ctx, op, askBody{Name: group, PerSecond: perSecond * float64(s.count) / float64(total)}, nil)
+		return s.worker.Call(ctx, op, askBody{Name: group, PerSecond: perSecond * float64(s.Count) / float64(total)}, nil)
 	})
 }
 

@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"math"
 	"strings"
 	"testing"
 
 	"stentor/bench/pipe"
+	"stentor/bench/swarm"
 )
 
 func TestSize(t *testing.T) {
@@ -32,15 +34,16 @@ func TestSize(t *testing.T) {
 func TestSplit(t *testing.T) {
 	workers := []*pipe.Child{new(pipe.Child), new(pipe.Child), new(pipe.Child)}
 	for _, count := range []int{1, 2, 3, 10, 1000} {
-		sum := 0
-		for _, s := range split(workers, count) {
-			if s.count < 1 {
-				t.Errorf("%d: an empty share", count)
+		next, rate := 7, 0.0
+		for _, s := range split(workers, swarm.Group{First: 7, Count: count, ConnectRate: 100}) {
+			if s.Count < 1 || s.First != next {
+				t.Errorf("%d: %d clients from %d, want some from %d", count, s.Count, s.First, next)
 			}
-			sum += s.count
+			next += s.Count
+			rate += s.ConnectRate
 		}
-		if sum != count {
-			t.Errorf("%d clients became %d", count, sum)
+		if next != 7+count || math.Abs(rate-100) > 1e-9 {
+			t.Errorf("%d clients became %d at %v per second", count, next-7, rate)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type (
 	}
 	tallyBody struct {
 		Name string `json:"name"`
-		Last uint32 `json:"last"`
+		Last []int  `json:"last"` // see swarm.Group.Last
 	}
 	askBody struct {
 		Name      string  `json:"name"`

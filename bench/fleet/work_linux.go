@@ -50,7 +50,7 @@ func obey(s *swarm.Swarm, op string, body json.RawMessage, reply pipe.Reply) err
 	case opStats:
 		return with(body, func(b statsBody) error { return at(reply)(s.Stats(b.Name, b.Reset)) })
 	case opTally:
-		return with(body, func(b tallyBody) error { return at(reply)(s.Tally(b.Name, b.Last)) })
+		return with(body, func(b tallyBody) error { return at(reply)(s.Tally(b.Name, b.Last...)) })
 	case opAsk:
 		return with(body, func(b askBody) error { return at(reply)(nil, s.Ask(b.Name, b.PerSecond)) })
 	case opHush:

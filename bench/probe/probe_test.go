@@ -76,7 +76,7 @@ func TestOwnProcess(t *testing.T) {
 	if s, err := p.Status(); err != nil || s.RSS < 1<<20 || s.Threads < 1 {
 		t.Errorf("%+v %v", s, err)
 	}
-	if _, err := Open(1 << 30); err == nil || !strings.Contains(err.Error(), "--pid") {
+	if _, err := Open(1 << 30); err == nil || !strings.Contains(err.Error(), "no process") {
 		t.Errorf("no such process: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func Open(pid int) (Process, error) {
 	p := Process{pid: pid, root: procRoot}
 	if _, err := os.Stat(p.path("stat")); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return p, fmt.Errorf("there is no process %d: give --pid the id of the running server", pid)
+			return p, fmt.Errorf("there is no process %d: give the id of one that runs", pid)
 		}
 		return p, err
 	}

@@ -40,14 +40,29 @@ func Body(channel string, data []byte) ([]byte, error) {
 
 // BatchBody is the body of a batch request with a publish command for each of the channels.
 func BatchBody(channels []string, data []byte) ([]byte, error) {
-	type command struct {
-		Publish Publication `json:"publish"`
-	}
-	list := make([]command, len(channels))
+	bodies := make([][]byte, len(channels))
 	for i, name := range channels {
-		list[i] = command{Publication{name, data}}
+		var err error
+		if bodies[i], err = Body(name, data); err != nil {
+			return nil, err
+		}
 	}
-	return json.Marshal(map[string]any{"commands": list})
+	return AppendBatch(nil, len(bodies), func(i int) []byte { return bodies[i] }), nil
+}
+
+// AppendBatch appends the body of a batch request with n publish commands to dst. body is that of a publish request, and may use the same
+// bytes each time.
+func AppendBatch(dst []byte, n int, body func(i int) []byte) []byte {
+	dst = append(dst, `{"commands":[`...)
+	for i := range n {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"publish":`...)
+		dst = append(dst, body(i)...)
+		dst = append(dst, '}')
+	}
+	return append(dst, "]}"...)
 }
 
 // BroadcastBody is the body of a broadcast request.

@@ -54,7 +54,7 @@ func (l *Line) Close() {
 // Call sends body, a JSON object, to a method and checks the answer: an *Error that the API gives is returned, also one of a command
 // in a batch.
 func (l *Line) Call(ctx context.Context, method string, body []byte) error {
-	if err := l.connect(ctx); err != nil {
+	if err := l.Open(ctx); err != nil {
 		return err
 	}
 	l.out = l.appendRequest(l.out[:0], method, body)
@@ -71,7 +71,8 @@ func (l *Line) Call(ctx context.Context, method string, body []byte) error {
 	return firstError(text)
 }
 
-func (l *Line) connect(ctx context.Context) error {
+// Open connects, unless it is connected. Otherwise the next call does.
+func (l *Line) Open(ctx context.Context) error {
 	if l.conn != nil {
 		return nil
 	}

@@ -132,6 +132,14 @@ type Sample struct {
 	Server    float64 `json:"server_cores,omitempty"`
 	Generator float64 `json:"generator_cores"` // of all its processes
 	Machine   float64 `json:"machine_cores"`   // of all processes, the kernel's work included
+
+	Others map[string]Use `json:"others,omitempty"` // what was measured beside the server, by name
+}
+
+// Use is what one process used at the moment of a sample.
+type Use struct {
+	RSS   int64   `json:"rss_bytes"`
+	Cores float64 `json:"cores"`
 }
 
 // Count is how often each of several things happened: how conns ended, what the API answered.

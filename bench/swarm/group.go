@@ -137,11 +137,40 @@ func (g *Group) User(n int) string {
 	return strings.ReplaceAll(g.Users, "{n}", strconv.Itoa(n))
 }
 
+// ChannelNumber is that of client n's channel.
+func (g *Group) ChannelNumber(n int) int { return (n - g.Base) / g.PerChannel }
+
 // Channel names subscription s (from 0) of client n.
 func (g *Group) Channel(n, s int) string {
 	return strings.NewReplacer(
-		"{n}", strconv.Itoa((n-g.Base)/g.PerChannel), "{user}", g.User(n), "{s}", strconv.Itoa(s),
+		"{n}", strconv.Itoa(g.ChannelNumber(n)), "{user}", g.User(n), "{s}", strconv.Itoa(s),
 	).Replace(g.Channels)
+}
+
+// Last is the number of the newest publication in the channel of client n. last holds it by number of the channel, or once for all.
+func (g *Group) Last(last []int, n int) (int, error) {
+	if len(last) == 1 {
+		return last[0], nil
+	}
+	if c := g.ChannelNumber(n); c < len(last) {
+		return last[c], nil
+	}
+	return 0, fmt.Errorf("group %s: client %d has a channel beyond the %d that are counted", g.Name, n, len(last))
+}
+
+// Deliveries is how many publications reach the clients in all, with last as for Last.
+func (g *Group) Deliveries(last []int) (sum uint64, err error) {
+	if len(last) == 1 {
+		return uint64(g.Count) * uint64(last[0]), nil
+	}
+	for i := range g.Count {
+		n, err := g.Last(last, g.First+i)
+		if err != nil {
+			return 0, err
+		}
+		sum += uint64(n)
+	}
+	return sum, nil
 }
 
 // Opened is how the opening of a group ended.
@@ -178,10 +207,11 @@ type Stats struct {
 	Live         int              `json:"live"`
 	Deliveries   uint64           `json:"deliveries"` // publications, each counted once per client
 	Duplicates   uint64           `json:"duplicates"`
-	Late         uint64           `json:"late"`   // publications that came after one with a higher number
-	Frames       uint64           `json:"frames"` // ws frames with publications
-	Bytes        uint64           `json:"bytes"`  // read from sockets
-	Pings        uint64           `json:"pings"`  // of the protocol, all answered at once
+	Late         uint64           `json:"late"`          // publications that came after one with a higher number
+	Frames       uint64           `json:"frames"`        // ws frames with publications
+	Bytes        uint64           `json:"bytes"`         // read from sockets
+	Pings        uint64           `json:"pings"`         // of the protocol, all answered at once
+	PingInterval time.Duration    `json:"ping_interval"` // as the server says in whole seconds; 0: shorter, none, or nobody has connected
 	Replies      uint64           `json:"replies"`
 	Unanswered   uint64           `json:"unanswered"`   // requests without a reply when asking ended
 	Reopened     uint64           `json:"reopened"`     // clients that came back
@@ -208,6 +238,7 @@ func (s *Stats) Merge(other Stats) {
 	s.Frames += other.Frames
 	s.Bytes += other.Bytes
 	s.Pings += other.Pings
+	s.PingInterval = max(s.PingInterval, other.PingInterval)
 	s.Replies += other.Replies
 	s.Unanswered += other.Unanswered
 	s.Reopened += other.Reopened
@@ -237,7 +268,7 @@ func mergeLatency(to, from *measure.Latency) *measure.Latency {
 	return to
 }
 
-// Tally is what did not arrive, per client, of publications 1 to the last one.
+// Tally is what did not arrive, per client, of publications 1 to the last one of its channel.
 type Tally struct {
 	Missing        uint64 `json:"missing"`         // at clients that are still connected
 	MissingClients int    `json:"missing_clients"` // how many of them miss any

@@ -293,10 +293,14 @@ func (g *group) hangUpAll() {
 	}
 }
 
-func (g *group) tally(last uint32) (t Tally) {
+func (g *group) tally(last []int) (t Tally, err error) {
 	for i := range g.conns {
 		c := &g.conns[i]
-		missing := c.window.Missing(last)
+		n, err := g.cfg.Last(last, g.cfg.First+i)
+		if err != nil {
+			return t, err
+		}
+		missing := c.window.Missing(uint32(n))
 		if c.window.Duplicate > 0 {
 			t.Duplicate += uint64(c.window.Duplicate)
 			t.DupClients++
@@ -311,7 +315,7 @@ func (g *group) tally(last uint32) (t Tally) {
 			t.MissingWorst = max(t.MissingWorst, missing)
 		}
 	}
-	return t
+	return t, nil
 }
 
 // fault notes something that a server of the protocol should not do.

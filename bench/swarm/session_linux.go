@@ -131,6 +131,7 @@ func (g *group) control(i int32, delimited []byte) {
 		}
 		if r.Connect != nil {
 			g.conns[i].pongs = r.Connect.Pong
+			g.stats.PingInterval = time.Duration(r.Connect.Ping) * time.Second
 		}
 		g.proceed(i)
 	case r.ID >= idSubscribe && r.ID < idRequest:

@@ -204,13 +204,13 @@ func (s *Swarm) Stats(name string, reset bool) (Stats, error) {
 	return st, nil
 }
 
-// Tally looks for what each subscriber lacks of publications 1 to last.
-func (s *Swarm) Tally(name string, last uint32) (Tally, error) {
+// Tally looks for what each subscriber lacks of publications 1 to the last of its channel, as Group.Last says.
+func (s *Swarm) Tally(name string, last ...int) (Tally, error) {
 	g, err := s.known(name)
 	if err != nil {
 		return Tally{}, err
 	}
-	return g.tally(last), nil
+	return g.tally(last)
 }
 
 // Close ends all conns of a group and forgets it.

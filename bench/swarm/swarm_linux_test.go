@@ -82,7 +82,7 @@ func (r running) stats(name string) (st Stats) {
 func (r running) tally(name string, last uint32) (ta Tally) {
 	r.t.Helper()
 	r.on(func() (err error) {
-		ta, err = r.Tally(name, last)
+		ta, err = r.Tally(name, int(last))
 		return err
 	})
 	return ta

@@ -32,6 +32,7 @@ const benchConfig = `{
 // missing, twice, out of order or not recovered fails here.
 func TestBenchAgainstServer(t *testing.T) {
 	p := start(t, benchConfig)
+	another := "another=" + os.Args[0] + " --config " + filepath.Join(p.cmd.Dir, "config.json") + " --http_server.address 127.0.0.1 --http_server.port {port}"
 	for _, args := range [][]string{
 		{"idle", "--clients", "50", "--settle", "200ms"},
 		{"idlesub", "--clients", "50", "--subscriptions", "3", "--channel", "idle-{n}-{s}", "--settle", "200ms"},
@@ -41,6 +42,8 @@ func TestBenchAgainstServer(t *testing.T) {
 		{"fanout", "--subscribers", "50", "--floor", "--rounds", "2"},
 		{"many", "--subscribers", "50", "--rate", "100", "--step", "500ms", "--steps", "3", "--batch", "5"},
 		{"api", "--phase", "100ms", "--rounds", "1", "--history-channel", "recover:api-{n}"},
+		{"engines", "--beside", another, "--phase", "200ms", "--rounds", "2", "--history-channel", "recover:engines-{n}"},
+		{"engines", "--beside", another, "--phase", "200ms", "--rounds", "2", "--batch", "20", "--protobuf"},
 		{"connect", "--clients", "50", "--rounds", "2", "--settle", "100ms", "--floor", "--pipeline", "none"},
 		{"connect", "--clients", "50", "--rounds", "2", "--settle", "100ms"},
 		{"connect", "--clients", "50", "--rounds", "2", "--settle", "100ms", "--pipeline", "all", "--protobuf"},

@@ -113,7 +113,7 @@ func checkConfigCommand() *cobra.Command {
 			}
 			return fmt.Errorf("unknown keys in config: %s", strings.Join(paths, ", "))
 		}
-		return nil
+		return checkEngines(loaded.Config)
 	}
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // line is a TCP proxy between a client and the server, which a test cuts. scripts/e2e/line.mjs is its twin.
@@ -15,6 +16,9 @@ type line struct {
 	server string // host:port
 
 	fromServer, toServer atomic.Int64 // bytes
+
+	flow  sync.RWMutex // locked while nothing gets through
+	delay atomic.Int64 // of every piece, in nanoseconds
 
 	mu    sync.Mutex
 	dead  bool
@@ -59,9 +63,9 @@ func (n *line) join(client net.Conn) {
 	go func() {
 		defer client.Close()
 		defer server.Close()
-		io.Copy(counted{server, &n.toServer}, client)
+		io.Copy(counted{server, n, &n.toServer}, client)
 	}()
-	io.Copy(counted{client, &n.fromServer}, server)
+	io.Copy(counted{client, n, &n.fromServer}, server)
 }
 
 // enter reports that the line is not cut, and notes what a cut has to close.
@@ -95,13 +99,24 @@ func (n *line) mend() {
 	n.dead = false
 }
 
+// stall keeps everything back, and nobody hears of it, until flows.
+func (n *line) stall() { n.flow.Lock() }
+
+func (n *line) flows() { n.flow.Unlock() }
+
 // counted counts what is written to a conn.
 type counted struct {
 	net.Conn
-	n *atomic.Int64
+	line *line
+	n    *atomic.Int64
 }
 
 func (c counted) Write(b []byte) (int, error) {
+	if d := c.line.delay.Load(); d > 0 {
+		time.Sleep(time.Duration(d))
+	}
+	c.line.flow.RLock()
+	defer c.line.flow.RUnlock()
 	c.n.Add(int64(len(b)))
 	return c.Conn.Write(b)
 }

@@ -14,8 +14,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"stentor/engine"
-	"stentor/engine/memengine"
 	"stentor/server"
 	"stentor/server/config"
 )
@@ -54,7 +52,7 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 		Config:             cfg,
 		Version:            version,
 		Log:                log,
-		OpenEngine:         openMemoryEngine,
+		OpenEngine:         openEngines(cfg, log),
 		QueueTotalBytesMax: memory / 4,
 	})
 	if err != nil {
@@ -78,6 +76,7 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 		case <-ctx.Done():
 		}
 	})
+	watch.Go(func() { trimMemory(ctx, log) })
 	err = s.Run(ctx)
 	cancel()
 	watch.Wait()
@@ -117,15 +116,10 @@ func listenRemedy(err error) error {
 	return err
 }
 
-func openMemoryEngine(r engine.Node) (server.Engines, error) {
-	e := memengine.New(memengine.Config{}, r)
-	return server.Engines{Broker: e, Presence: e}, nil
-}
-
 // announce says what runs where.
 func announce(s *server.Server, cfg *config.Config, file string, log *slog.Logger) {
 	log.Info("serving",
-		"version", version, "go", runtime.Version(), "pid", os.Getpid(), "engine", cfg.Engine.Type, "config", file,
+		"version", version, "go", runtime.Version(), "pid", os.Getpid(), "engine", cfg.BrokerType(), "presence", cfg.PresenceType(), "config", file,
 		"address", s.Addr().String(), "loops", s.Loops(), "max_connections", s.MaxConnections())
 	if cfg.Reactor.MaxConnections == 0 {
 		warnFewConnections(s.MaxConnections(), log)

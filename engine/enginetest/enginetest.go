@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,10 @@ type Subject struct {
 	Broker   engine.Broker
 	Presence engine.Presence // nil without one
 	Bus      engine.Bus      // nil without one
+	// DataAlone says that the broker carries the data of a publication and nothing else of it.
+	DataAlone bool
+	// PlainNames says that channels with spaces, control characters or wildcards are refused.
+	PlainNames bool
 	// Peer makes another engine over the same store, for another node. Nil if nothing is shared.
 	Peer func(t *testing.T, n engine.Node) Subject
 	// Advance makes the engine believe that d has passed. Without it, expiry is tested in real time, and less exactly.
@@ -41,18 +46,23 @@ const Patience = 20 * time.Second
 
 // Run tests the engines that open makes. The suite runs Broker.Run itself; open registers whatever cleaning up it needs.
 func Run(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
-	for _, group := range [][]testCase{
-		publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests,
-	} {
-		for _, tc := range group {
-			t.Run(tc.name, func(t *testing.T) {
-				f := newFixture(t, open)
-				if !f.can().Has(tc.needs) {
-					t.Skip("the engine says that it cannot do this")
-				}
-				tc.run(f)
-			})
-		}
+	run(t, open, publishTests, joinTests, historyTests, expiryTests, suppressTests, concurrentTests, presenceTests, peerTests, lackTests)
+}
+
+// RunPresence is the part of Run that is about presence alone.
+func RunPresence(t *testing.T, open func(t *testing.T, n engine.Node) Subject) {
+	run(t, open, presenceTests, []testCase{{"peer/presence", presence, testPeerPresence}})
+}
+
+func run(t *testing.T, open func(t *testing.T, n engine.Node) Subject, groups ...[]testCase) {
+	for _, tc := range slices.Concat(groups...) {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t, open)
+			if !f.can().Has(tc.needs) {
+				t.Skip("the engine says that it cannot do this")
+			}
+			tc.run(f)
+		})
 	}
 }
 
@@ -77,12 +87,14 @@ type testCase struct {
 type fixture struct {
 	*testing.T
 	Subject
-	rec *Recorder
+	rec   *Recorder
+	name  string // of the node
+	heard heard  // from the bus
 }
 
 func newFixture(t *testing.T, open func(t *testing.T, n engine.Node) Subject) *fixture {
 	rec := NewRecorder()
-	f := &fixture{T: t, Subject: open(t, rec), rec: rec}
+	f := &fixture{T: t, Subject: open(t, rec), rec: rec, name: fmt.Sprintf("node-%x", rand.Uint64())}
 	f.start()
 	return f
 }
@@ -90,6 +102,9 @@ func newFixture(t *testing.T, open func(t *testing.T, n engine.Node) Subject) *f
 // start runs the engine for as long as the test.
 func (f *fixture) start() {
 	t := f.T
+	if f.Bus != nil {
+		f.Bus.Listen(f.name, f.heard.take)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Broker.Run(ctx) }()
@@ -117,10 +132,7 @@ func (f *fixture) peer() *fixture {
 	if f.Peer == nil {
 		f.Skip("the engine shares nothing with other nodes")
 	}
-	rec := NewRecorder()
-	p := &fixture{T: f.T, Subject: f.Peer(f.T, rec), rec: rec}
-	p.start()
-	return p
+	return newFixture(f.T, f.Peer)
 }
 
 // keep is how most tests publish.

@@ -163,7 +163,7 @@ func testRemove(f *fixture) {
 	}
 	f.expectHistory(ch, "3:c")
 	f.expectDelivered(ch, "1:a 2:b 3:c")
-	remove(f.channel("never used"))
+	remove(f.channel("never-used"))
 }
 
 // testDelta: the previous publication goes along if it is asked for and still there.

@@ -20,6 +20,7 @@ var peerTests = []testCase{
 	{"peer/unsubscribe", 0, testPeerUnsubscribe},
 	{"peer/presence", presence, testPeerPresence},
 	{"peer/bus", 0, testPeerBus},
+	{"peer/bus order", 0, testPeerBusOrder},
 }
 
 // testPeerDelivery: what one node publishes reaches every node that listens, itself included, and no other.
@@ -167,11 +168,16 @@ func (h *heard) take(message []byte) {
 
 // sorted is what was heard. Messages of different senders have no order.
 func (h *heard) sorted() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	list := slices.Clone(h.list)
+	list := h.inOrder()
 	slices.Sort(list)
 	return list
+}
+
+// inOrder is what was heard, the first one first.
+func (h *heard) inOrder() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.list)
 }
 
 // testPeerBus: a broadcast reaches all nodes, the sender too; a message to one node reaches that one alone.
@@ -180,24 +186,17 @@ func testPeerBus(f *fixture) {
 		f.Skip("the engine has no bus")
 	}
 	p := f.peer()
-	var mine, theirs heard
-	f.Bus.Listen("node-a", mine.take)
-	p.Bus.Listen("node-b", theirs.take)
 	ctx := context.Background()
-	ready := func(h *heard, text string) {
-		f.eventually("the bus works", func() bool { // what is sent before a node listens is lost
-			if err := f.Bus.Broadcast(ctx, []byte("0 ready")); err != nil {
-				f.Fatal(err)
-			}
-			if err := f.Bus.Send(ctx, text, []byte("0 you")); err != nil {
-				f.Fatal(err)
-			}
-			return slices.Contains(h.sorted(), "0 ready") && slices.Contains(h.sorted(), "0 you")
+	for _, at := range []*fixture{f, p} {
+		f.eventually("the bus works", func() bool { // what is sent before all are connected is lost, and may be refused
+			_ = f.Bus.Broadcast(ctx, []byte("0 ready"))
+			_ = p.Bus.Broadcast(ctx, []byte("0 ready too"))
+			_ = f.Bus.Send(ctx, at.name, []byte("0 you"))
+			list := at.heard.sorted()
+			return slices.Contains(list, "0 ready") && slices.Contains(list, "0 ready too") && slices.Contains(list, "0 you")
 		})
 	}
-	ready(&mine, "node-a")
-	ready(&theirs, "node-b")
-	if err := f.Bus.Send(ctx, "node-b", []byte("1 to b")); err != nil {
+	if err := f.Bus.Send(ctx, p.name, []byte("1 to the peer")); err != nil {
 		f.Fatal(err)
 	}
 	if err := p.Bus.Broadcast(ctx, []byte("2 to all")); err != nil {
@@ -215,6 +214,44 @@ func testPeerBus(f *fixture) {
 		return list
 	}
 	f.eventually("all is heard", func() bool {
-		return slices.Equal(news(&mine), []string{"2 to all", "3 end"}) && slices.Equal(news(&theirs), []string{"1 to b", "2 to all", "3 end"})
+		return slices.Equal(news(&f.heard), []string{"2 to all", "3 end"}) &&
+			slices.Equal(news(&p.heard), []string{"1 to the peer", "2 to all", "3 end"})
 	})
+}
+
+// testPeerBusOrder: messages of one sender are heard in order, whether they are for all or for one, and one at a time.
+func testPeerBusOrder(f *fixture) {
+	if f.Bus == nil {
+		f.Skip("the engine has no bus")
+	}
+	p := f.peer()
+	ctx := context.Background()
+	f.eventually("the bus works", func() bool {
+		_ = f.Bus.Broadcast(ctx, []byte("ready"))
+		_ = f.Bus.Send(ctx, p.name, []byte("you"))
+		list := p.heard.inOrder()
+		return slices.Contains(list, "ready") && slices.Contains(list, "you")
+	})
+	var want []string
+	for i := range perChannel {
+		text := fmt.Sprint(i)
+		want = append(want, text)
+		var err error
+		if i%2 == 0 {
+			err = f.Bus.Broadcast(ctx, []byte(text))
+		} else {
+			err = f.Bus.Send(ctx, p.name, []byte(text))
+		}
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
+	var got []string
+	f.eventually("all is heard", func() bool {
+		got = slices.DeleteFunc(p.heard.inOrder(), func(m string) bool { return m == "ready" || m == "you" })
+		return len(got) >= len(want)
+	})
+	if !slices.Equal(got, want) {
+		f.Errorf("heard %v", got)
+	}
 }

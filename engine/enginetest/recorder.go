@@ -110,7 +110,7 @@ func (r *Recorder) Resumed(channels []string) {
 }
 
 // WaitSubscribed waits for the outcome of a Subscribe and takes it: each call has one of its own.
-func (r *Recorder) WaitSubscribed(t *testing.T, channel string) (err error) {
+func (r *Recorder) WaitSubscribed(t testing.TB, channel string) (err error) {
 	t.Helper()
 	if !r.wait(Patience, func() bool {
 		told := r.outcomes[channel]

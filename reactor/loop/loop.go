@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,8 +53,9 @@ type Loop struct {
 	budget Budget // of the turn
 	inTurn bool   // its end looks after what comes up
 
-	mail mailbox // any goroutine
-	lag  Lag     // any goroutine
+	mail mailbox       // any goroutine
+	lag  Lag           // any goroutine
+	next atomic.Uint32 // no deadline is before this Time; 0: there is none. The loop writes it, TickDue reads it
 }
 
 // New makes loop number id, which must be below LoopsMax.
@@ -113,10 +115,17 @@ func (l *Loop) Wake() {
 	l.cfg.Ring()
 }
 
-// Tick rings for the passing of time; a driver's ticker calls it once per TickPeriod.
+// Tick rings for a turn. Any goroutine may call it.
 func (l *Loop) Tick() {
 	if l.mail.ring() {
 		l.cfg.Ring()
+	}
+}
+
+// TickDue rings if a deadline has come; a driver's ticker calls it once per TickPeriod. A loop that waits for nothing sleeps on.
+func (l *Loop) TickDue(now Time) {
+	if next := Time(l.next.Load()); next != 0 && next <= now {
+		l.Tick()
 	}
 }
 
@@ -173,8 +182,12 @@ func (l *Loop) Residents() int { return l.slots.live }
 
 // Arm sets the one deadline of h, replacing an earlier one; 0 takes it away.
 func (l *Loop) Arm(h Handle, at Time) {
-	if l.slots.find(h) != nil {
-		l.wheel.arm(&l.slots, h.slot(), at)
+	if l.slots.find(h) == nil {
+		return
+	}
+	l.wheel.arm(&l.slots, h.slot(), at)
+	if next := Time(l.next.Load()); at != 0 && (next == 0 || at < next) {
+		l.next.Store(uint32(at))
 	}
 }
 
@@ -216,6 +229,10 @@ func (l *Loop) Turn(now Time) {
 	l.inTurn = false
 	if l.dirty.len() > 0 || l.ready.len() > 0 || l.wheel.now < now {
 		l.Tick()
+		return
+	}
+	if next := Time(l.next.Load()); next != 0 && next <= now {
+		l.next.Store(uint32(l.wheel.next()))
 	}
 }
 

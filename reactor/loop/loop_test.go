@@ -389,6 +389,48 @@ func TestFifo(t *testing.T) {
 	}
 }
 
+// The ticker wakes a loop for its deadlines, and one that waits for nothing not at all.
+func TestTickDue(t *testing.T) {
+	rings := 0
+	l := New(0, Config{Ring: func() { rings++ }})
+	r := &recorder{}
+	h := l.Add(r)
+	l.SetNow(10)
+	// tick lets time pass up to a moment.
+	tick := func(from, to Time) {
+		for now := from; now <= to; now++ {
+			before := rings
+			if l.TickDue(now); rings > before {
+				l.Turn(now)
+			}
+		}
+	}
+	tick(10, 100)
+	if rings != 0 {
+		t.Errorf("%d rings without a deadline", rings)
+	}
+	l.Arm(h, 250)
+	l.Arm(h, 200)
+	tick(100, 199)
+	r.expect(t)
+	tick(200, 500)
+	r.expect(t, "expire")
+	if rings != 1 {
+		t.Errorf("%d rings for a deadline", rings)
+	}
+	// The wheel does not tell its revolutions apart: once in each it looks whether a far deadline has come.
+	rings = 0
+	l.Arm(h, 500+10*wheelBuckets)
+	l.Arm(l.Add(r), 510)
+	tick(500, 499+10*wheelBuckets)
+	r.expect(t, "expire")
+	tick(500+10*wheelBuckets, 1000+20*wheelBuckets)
+	r.expect(t, "expire")
+	if rings > 11 {
+		t.Errorf("%d rings for one deadline in ten revolutions", rings)
+	}
+}
+
 // What the loop does all day allocates nothing.
 func TestAllocs(t *testing.T) {
 	l := New(0, Config{Ring: func() {}})
@@ -406,7 +448,7 @@ func TestAllocs(t *testing.T) {
 		{"dirty and turn", func() { l.Dirty(flusher); l.Turn(now) }},
 		{"ready and turn", func() { l.Ready(flusher); l.Turn(now) }},
 		{"arm", func() { l.Arm(h, now+100) }},
-		{"tick and turn", func() { now++; l.Tick(); l.Turn(now) }},
+		{"tick and turn", func() { now++; l.Arm(h, now); l.TickDue(now); l.Turn(now) }},
 		{"add and remove", func() { l.Remove(l.Add(flusher)) }},
 	} {
 		if n := testing.AllocsPerRun(1000, c.f); n != 0 && !raceEnabled {

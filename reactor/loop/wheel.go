@@ -54,3 +54,14 @@ func (w *wheel) due(s *slots, now Time) uint32 {
 	}
 	return 0
 }
+
+// next is a time before which nothing is due; 0 if nothing ever is. When no deadline is within a revolution of the wheel, it may be
+// that of an earlier revolution.
+func (w *wheel) next() Time {
+	for t := w.now + 1; t <= w.now+wheelBuckets; t++ {
+		if w.buckets[t%wheelBuckets] != 0 {
+			return t
+		}
+	}
+	return 0
+}

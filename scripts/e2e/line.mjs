@@ -7,15 +7,24 @@ export class Line {
   #dead = false;
   #sockets = new Set(); // of both sides
   #listener;
+  #server; // url
 
   // A line to the server at url, http://host:port.
   static async to(url) {
     const line = new Line();
-    const { hostname, port } = new URL(url);
-    line.#listener = net.createServer((client) => line.#join(client, net.connect(Number(port), hostname)));
+    line.lead(url);
+    line.#listener = net.createServer((client) => {
+      const { hostname, port } = new URL(line.#server);
+      line.#join(client, net.connect(Number(port), hostname));
+    });
     await new Promise((resolve) => line.#listener.listen(0, "127.0.0.1", resolve));
     line.url = `http://127.0.0.1:${line.#listener.address().port}`;
     return line;
+  }
+
+  // Leads clients that come from now on to the server at url.
+  lead(url) {
+    this.#server = url;
   }
 
   #join(client, server) {

@@ -42,13 +42,13 @@ type Target struct {
 	Whitelist []string // client ids that are spared
 }
 
-// Clients gives orders to sessions, and returns without waiting for them.
+// Clients gives orders to the sessions of all nodes. An error means that some of them may not get the order.
 type Clients interface {
-	Disconnect(to Target, why codec.Disconnect)
+	Disconnect(ctx context.Context, to Target, why codec.Disconnect) error
 	// Unsubscribe ends the subscriptions to channel, or all of them when it is empty.
-	Unsubscribe(to Target, channel string, why codec.Unsubscribe)
-	Subscribe(to Target, order Subscribe)
-	Refresh(to Target, order Refresh)
+	Unsubscribe(ctx context.Context, to Target, channel string, why codec.Unsubscribe) error
+	Subscribe(ctx context.Context, to Target, order Subscribe) error
+	Refresh(ctx context.Context, to Target, order Refresh) error
 }
 
 // Subscribe is what sessions are to be subscribed to.
@@ -69,10 +69,11 @@ type Refresh struct {
 	Info     []byte // of the connection from now on; nil leaves it
 }
 
-// Node knows what goes on.
+// Node knows what goes on in the cluster.
 type Node interface {
-	// Channels are the channels with subscribers that match, and how many those are.
-	Channels(match func(channel string) bool) map[string]int
+	// Channels are the channels with subscribers that match a glob pattern, and how many those are, on all nodes together. A bad
+	// pattern is ErrPattern. After any error nothing is returned: some of the nodes would be better than none only for a person.
+	Channels(ctx context.Context, pattern string) (map[string]int, error)
 	// Info describes the nodes, at least this one.
 	Info() []NodeInfo
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -116,8 +117,15 @@ type keeper struct {
 	refreshes  []Refresh
 }
 
-func (k *keeper) Subscribe(_ Target, o Subscribe) { k.subscribes = append(k.subscribes, o) }
-func (k *keeper) Refresh(_ Target, o Refresh)     { k.refreshes = append(k.refreshes, o) }
+func (k *keeper) Subscribe(_ context.Context, _ Target, o Subscribe) error {
+	k.subscribes = append(k.subscribes, o)
+	return nil
+}
+
+func (k *keeper) Refresh(_ context.Context, _ Target, o Refresh) error {
+	k.refreshes = append(k.refreshes, o)
+	return nil
+}
 
 func (k *keeper) Publish(_ context.Context, ch string, p *codec.Publication, _ engine.PublishOptions) (engine.PublishResult, error) {
 	p.Channel = ch // as the engine's own copy of the name would be
@@ -226,6 +234,31 @@ func TestOverTheWire(t *testing.T) {
 	}
 }
 
+// TestSlowAnswers: a method that takes longer than the server gives to a response is still answered.
+func TestSlowAnswers(t *testing.T) {
+	w := newWorld(t)
+	w.hold = make(chan struct{})
+	srv := httptest.NewUnstartedServer(w.open())
+	srv.Config.WriteTimeout = 2 * slowRequest
+	srv.Start()
+	defer srv.Close()
+	const publish = `{"channel":"news","data":1}`
+	for path, body := range map[string]string{"/api/publish": publish, "/api": `{"method":"publish","params":` + publish + `}`} {
+		go func() {
+			time.Sleep(2 * srv.Config.WriteTimeout)
+			w.hold <- struct{}{}
+		}()
+		res, err := srv.Client().Post(srv.URL+path, "", strings.NewReader(body))
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if got, err := io.ReadAll(res.Body); err != nil || string(got) != done {
+			t.Errorf("%s: %s, %v", path, got, err)
+		}
+		res.Body.Close()
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	long := strings.Repeat("a", 255)
 	for _, tt := range []struct {
@@ -240,7 +273,7 @@ func TestPatterns(t *testing.T) {
 		{strings.Repeat("*a", 100) + "b", long, false}, // what a backtracking matcher never ends with
 		{strings.Repeat("{a,aa}", 40) + "b", long, false},
 	} {
-		match, err := compilePattern(tt.pattern)
+		match, err := CompilePattern(tt.pattern)
 		if err != nil {
 			t.Errorf("%q: %v", tt.pattern, err)
 			continue

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -23,7 +24,7 @@ import (
 type world struct {
 	mu     sync.Mutex
 	notes  []string
-	fail   error // of Publish, History, Presence
+	fail   error // of all that can fail
 	remote bool
 	offset uint64
 	hold   chan struct{} // Publish waits for it
@@ -165,15 +166,17 @@ func (w *world) PresenceStats(_ context.Context, ch string) (engine.PresenceStat
 
 func (w *world) Local() bool { return !w.remote }
 
-func (w *world) Disconnect(to Target, why codec.Disconnect) {
+func (w *world) Disconnect(_ context.Context, to Target, why codec.Disconnect) error {
 	w.note("disconnect user=%q client=%q session=%q whitelist=%q code=%d reason=%q", to.User, to.Client, to.Session, to.Whitelist, why.Code, why.Reason)
+	return w.fail
 }
 
-func (w *world) Unsubscribe(to Target, ch string, why codec.Unsubscribe) {
+func (w *world) Unsubscribe(_ context.Context, to Target, ch string, why codec.Unsubscribe) error {
 	w.note("unsubscribe channel=%q user=%q client=%q session=%q code=%d", ch, to.User, to.Client, to.Session, why.Code)
+	return w.fail
 }
 
-func (w *world) Subscribe(to Target, o Subscribe) {
+func (w *world) Subscribe(_ context.Context, to Target, o Subscribe) error {
 	note := fmt.Sprintf("subscribe channel=%q user=%q client=%q session=%q", o.Channel, to.User, to.Client, to.Session)
 	if o.Info != nil {
 		note += fmt.Sprintf(" info=%s", o.Info)
@@ -191,24 +194,30 @@ func (w *world) Subscribe(to Target, o Subscribe) {
 		note += fmt.Sprintf(" override=%+v", o.Override)
 	}
 	w.note("%s", note)
+	return w.fail
 }
 
-func (w *world) Refresh(to Target, o Refresh) {
+func (w *world) Refresh(_ context.Context, to Target, o Refresh) error {
 	note := fmt.Sprintf("refresh user=%q client=%q session=%q expired=%t expire_at=%d", to.User, to.Client, to.Session, o.Expired, o.ExpireAt)
 	if o.Info != nil {
 		note += fmt.Sprintf(" info=%s", o.Info)
 	}
 	w.note("%s", note)
+	return w.fail
 }
 
-func (w *world) Channels(match func(string) bool) map[string]int {
+func (w *world) Channels(_ context.Context, pattern string) (map[string]int, error) {
+	match, err := CompilePattern(pattern)
+	if err != nil || w.fail != nil {
+		return nil, cmp.Or(err, w.fail)
+	}
 	found := make(map[string]int)
 	for name, n := range map[string]int{"news": 3, "chat:1": 1, "chat:22": 2} {
 		if match(name) {
 			found[name] = n
 		}
 	}
-	return found
+	return found, nil
 }
 
 func (w *world) Info() []NodeInfo {

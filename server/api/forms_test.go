@@ -186,8 +186,8 @@ func TestMalformedOrders(t *testing.T) {
 	}
 }
 
-// TestEngineErrorsOfReads: what an engine cannot do, or fails in, is answered like a publish.
-func TestEngineErrorsOfReads(t *testing.T) {
+// TestEngineErrorsOfOthers: what an engine or the cluster cannot do, or fails in, is answered like a publish.
+func TestEngineErrorsOfOthers(t *testing.T) {
 	for _, tt := range []struct {
 		fault  error
 		want   *Error
@@ -199,7 +199,9 @@ func TestEngineErrorsOfReads(t *testing.T) {
 	} {
 		for _, read := range []struct{ method, params string }{
 			{"history", `{"channel":"chat:1"}`}, {"history_remove", `{"channel":"chat:1"}`},
-			{"presence", `{"channel":"pres:1"}`}, {"presence_stats", `{"channel":"pres:1"}`},
+			{"presence", `{"channel":"pres:1"}`}, {"presence_stats", `{"channel":"pres:1"}`}, {"channels", `{}`},
+			{"subscribe", `{"user":"1","channel":"news"}`}, {"unsubscribe", `{"user":"1"}`}, {"disconnect", `{"user":"1"}`},
+			{"refresh", `{"user":"1"}`},
 		} {
 			w := newWorld(t)
 			w.fail = tt.fault

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // HTTPConfig is what the HTTP mouth of an API is made of.
@@ -98,6 +99,7 @@ func (h *HTTP) allowed(r *http.Request) bool {
 
 // serveMethod runs one method with the body as its request.
 func (h *HTTP) serveMethod(w http.ResponseWriter, r *http.Request, m int, text string) {
+	began := time.Now()
 	result, err, fault := h.api.run(r.Context(), m, text)
 	if fault != nil {
 		h.refuse(w, methods[m].name, fault)
@@ -111,7 +113,24 @@ func (h *HTTP) serveMethod(w http.ResponseWriter, r *http.Request, m int, text s
 		httpError(w, http.StatusInternalServerError)
 		return
 	}
+	extend(w, began)
 	write(w, status, *out)
+}
+
+// Times of slow requests. A survey of the nodes may take as long as net/http gives to a whole response, and its answer would not be
+// written any more.
+const (
+	// slowRequest is when the work on a request has taken so long that the writing of its response gets time of its own.
+	slowRequest = 100 * time.Millisecond
+	// responseTimeout is that time.
+	responseTimeout = 10 * time.Second
+)
+
+// extend gives the response to a request whose work began then time to be written.
+func extend(w http.ResponseWriter, began time.Time) {
+	if now := time.Now(); now.Sub(began) > slowRequest {
+		_ = http.NewResponseController(w).SetWriteDeadline(now.Add(responseTimeout)) // some writers have no deadline at all
+	}
 }
 
 // appendAnswer appends the body of a response, and tells its status. A batch is not wrapped.

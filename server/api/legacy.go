@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // legacyCommand is one command of the legacy endpoint.
@@ -53,6 +54,7 @@ func (h *HTTP) serveLegacy(w http.ResponseWriter, r *http.Request, text string) 
 		h.refuse(w, "legacy", fault)
 		return
 	}
+	began := time.Now()
 	out := getBuffer()
 	defer putBuffer(out)
 	for i := range commands {
@@ -65,6 +67,7 @@ func (h *HTTP) serveLegacy(w http.ResponseWriter, r *http.Request, text string) 
 			return
 		}
 	}
+	extend(w, began)
 	write(w, http.StatusOK, *out)
 }
 

@@ -8,15 +8,18 @@ import (
 	"github.com/gobwas/glob"
 )
 
-// Channels lists the channels that have subscribers. A bad pattern is error 100, as in the reference.
-func (a *API) Channels(_ context.Context, req *ChannelsRequest) (_ *ChannelsResult, err *Error) {
+// Channels lists the channels that have subscribers. A bad pattern is error 100, as in the reference, and so is a node that does not
+// answer.
+func (a *API) Channels(ctx context.Context, req *ChannelsRequest) (_ *ChannelsResult, err *Error) {
 	defer a.done(methodChannels, a.now(), &err)
-	match, fault := compilePattern(req.Pattern)
-	if fault != nil {
+	counts, fault := a.cfg.Node.Channels(ctx, req.Pattern)
+	if errors.Is(fault, ErrPattern) {
 		a.cfg.Log.Debug("bad pattern in an API request", "method", methods[methodChannels].name, "error", fault)
 		return nil, ErrorInternal
 	}
-	counts := a.cfg.Node.Channels(match)
+	if fault != nil {
+		return nil, a.failure(methods[methodChannels].name, "", fault)
+	}
 	res := &ChannelsResult{Channels: make(map[string]ChannelInfo, len(counts))}
 	for name, n := range counts {
 		res.Channels[name] = ChannelInfo{NumClients: uint32(n)}
@@ -24,22 +27,25 @@ func (a *API) Channels(_ context.Context, req *ChannelsRequest) (_ *ChannelsResu
 	return res, nil
 }
 
-// compilePattern makes a test of a glob pattern. The library panics on some bad ones.
-func compilePattern(pattern string) (match func(string) bool, err error) {
+// ErrPattern is what is said of a glob pattern that is none.
+var ErrPattern = errors.New("bad glob pattern")
+
+// CompilePattern makes a test of a glob pattern; the empty one matches all names. The library panics on some bad ones.
+func CompilePattern(pattern string) (match func(channel string) bool, err error) {
 	if pattern == "" {
 		return func(string) bool { return true }, nil
 	}
 	if len(pattern) > PatternBytesMax {
-		return nil, errors.New("the pattern is too long")
+		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrPattern, PatternBytesMax)
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("glob: %v", v)
+			err = fmt.Errorf("%w: %v", ErrPattern, v)
 		}
 	}()
 	g, err := glob.Compile(pattern)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrPattern, err)
 	}
 	return g.Match, nil
 }

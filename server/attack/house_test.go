@@ -97,9 +97,9 @@ func open(cfg *config.Config) (*house, error) {
 	return h, nil
 }
 
-func openMemoryEngine(r engine.Node) (server.Engines, error) {
-	e := memengine.New(memengine.Config{}, r)
-	return server.Engines{Broker: e, Presence: e}, nil
+func openMemoryEngine(n engine.Node, _ string) (server.Engines, error) {
+	e := memengine.New(memengine.Config{}, n)
+	return server.Engines{Broker: e, Presence: e, Run: []func(context.Context) error{e.Run}}, nil
 }
 
 func (h *house) close() error {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"unicode/utf8"
+
+	"stentor/codec"
 )
 
 // NestingMax is how deep the JSON of a header or of claims may be nested. What a token carries in info goes on to every
@@ -18,12 +20,19 @@ var (
 
 // checkObject reports whether b is a JSON object that [object] may walk.
 func checkObject(b []byte) error {
-	if !utf8.Valid(b) {
+	switch {
+	case !utf8.Valid(b):
 		return errNotUTF8
-	}
-	if !json.Valid(b) || len(b) == 0 || b[skipSpace(b, 0)] != '{' {
+	case tooDeep(b):
+		return errTooDeep
+	case !codec.ValidJSON(b) || b[skipSpace(b, 0)] != '{':
 		return errNotObject
 	}
+	return nil
+}
+
+// tooDeep reports whether b is nested deeper than NestingMax. It need not be JSON.
+func tooDeep(b []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -35,13 +44,13 @@ func checkObject(b []byte) error {
 			}
 		case c == '{' || c == '[':
 			if depth++; depth > NestingMax {
-				return errTooDeep
+				return true
 			}
 		case c == '}' || c == ']':
 			depth--
 		}
 	}
-	return nil
+	return false
 }
 
 // object walks the members of a JSON object in order, duplicates included, without building anything. Its bytes must have

@@ -65,24 +65,40 @@ func split(token string) (parts, error) {
 	return parts{header, claims, signature, token[:len(header)+1+len(claims)]}, nil
 }
 
-// decodeSignature decodes header and signature, one after the other, into buffer. The signature stays there.
-func (p *parts) decodeSignature(buffer []byte) (s signature, err error) {
-	text, err := base64url.AppendDecode(buffer, []byte(p.header))
-	if err != nil {
-		return s, invalid("its header is not base64url")
-	}
-	h, err := readHeader(text)
-	if err != nil {
+// decodeSignature decodes header and signature, one after the other, into buffer. The signature stays there. Of a header that is the
+// same as known, which may be nil, it is known what it says.
+func (p *parts) decodeSignature(buffer []byte, known *knownHeader) (s signature, err error) {
+	if known != nil && known.text == p.header {
+		s.alg, s.kid = known.alg, known.kid
+	} else if s.alg, s.kid, err = p.decodeHeader(buffer); err != nil {
 		return s, err
 	}
-	if s.alg, err = findAlgorithm(h.alg); err != nil {
-		return s, err
-	}
-	s.kid, s.signed = h.kid, p.signed
+	s.signed = p.signed
 	if s.bytes, err = base64url.AppendDecode(buffer, []byte(p.signature)); err != nil {
 		return s, invalid("its signature is not base64url")
 	}
 	return s, nil
+}
+
+// decodeHeader decodes the header into buffer.
+func (p *parts) decodeHeader(buffer []byte) (alg algorithm, kid string, err error) {
+	text, err := base64url.AppendDecode(buffer, []byte(p.header))
+	if err != nil {
+		return alg, "", invalid("its header is not base64url")
+	}
+	h, err := readHeader(text)
+	if err != nil {
+		return alg, "", err
+	}
+	alg, err = findAlgorithm(h.alg)
+	return alg, h.kid, err
+}
+
+// knownHeader is the header of a token that was good, and what it says.
+type knownHeader struct {
+	text string // encoded
+	alg  algorithm
+	kid  string
 }
 
 // header is what counts of a token's header.

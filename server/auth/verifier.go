@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"stentor/server/config"
@@ -21,7 +23,7 @@ const (
 )
 
 // Verifier verifies tokens by one token block of the configuration. It never changes, but for what it remembers: keys that
-// were fetched and signatures that were right. See [NewVerifiers].
+// were fetched, signatures that were right and the header of one. See [NewVerifiers].
 type Verifier struct {
 	path          string // of the block, for reasons that name an option
 	keys          keySet
@@ -29,6 +31,10 @@ type Verifier struct {
 	store         *keyStore // nil: keys are those of the block
 	endpoint      config.JWKSEndpoint
 	skipSignature bool
+
+	// header is that of the last token whose signature was right: all tokens of one issuer and key have the same. Strangers cannot put
+	// theirs in its place.
+	header atomic.Pointer[knownHeader]
 
 	audience      string
 	audienceRegex *regexp.Regexp
@@ -165,7 +171,7 @@ func (v *Verifier) verify(token string, now time.Time) (claims, error) {
 	// One buffer for everything: the header is done with when the signature comes, and the claims are behind it.
 	ahead := base64url.DecodedLen(max(len(p.header), len(p.signature)))
 	buffer := make([]byte, 0, ahead+base64url.DecodedLen(len(p.claims)))
-	s, err := p.decodeSignature(buffer[:0:ahead])
+	s, err := p.decodeSignature(buffer[:0:ahead], v.header.Load())
 	if err != nil {
 		return claims{}, err
 	}
@@ -173,15 +179,26 @@ func (v *Verifier) verify(token string, now time.Time) (claims, error) {
 		if err := v.keys.verify(&s, v.memo, now); err != nil {
 			return claims{}, err
 		}
+		v.remember(&p, &s)
 	}
 	c, err := v.readClaims(&p, buffer[ahead:ahead])
 	if err != nil {
 		return claims{}, err
 	}
 	if v.store != nil && !v.skipSignature {
-		err = v.verifyFetched(&s, &c)
+		if err := v.verifyFetched(&s, &c); err != nil {
+			return claims{}, err
+		}
+		v.remember(&p, &s)
 	}
-	return c, err
+	return c, nil
+}
+
+// remember keeps the header of a token whose signature s is right.
+func (v *Verifier) remember(p *parts, s *signature) {
+	if known := v.header.Load(); known == nil || known.text != p.header {
+		v.header.Store(&knownHeader{strings.Clone(p.header), s.alg, s.kid})
+	}
 }
 
 // readClaims decodes the claims of a token into buffer and checks that they are for this server.

@@ -34,7 +34,8 @@ type RedisReplicaClient struct {
 
 // RedisBrokerOptions is what the publish/subscribe part adds.
 type RedisBrokerOptions struct {
-	HistoryUseLists bool `json:"history_use_lists" desc:"lists in place of streams (broker)"`
+	HistoryUseLists         bool `json:"history_use_lists" desc:"lists in place of streams (broker)"`
+	ShardedPubSubPartitions int  `json:"sharded_pub_sub_partitions" max:"16384" desc:"of a Redis Cluster: carry publications by sharded PUB/SUB, with the channels in so many partitions, the same number for all nodes; 0 = PUB/SUB of the whole cluster (broker)"`
 }
 
 // RedisPresenceOptions is what the presence part adds.

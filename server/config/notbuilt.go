@@ -19,12 +19,8 @@ const ignored = " not built yet; accepted and ignored"
 // features are the options that are accepted and ignored. A row speaks when one of its options differs from the
 // default, and (if it has a switch) only when the feature is turned on: what is off in the reference is off here too.
 var features = []feature{
-	{[]string{"engine", "broker", "presence_manager", "controller"},
-		"engines other than memory are" + ignored + ": this node works alone and keeps nothing over a restart",
-		func(c *Config) bool {
-			return c.Engine.Type != "memory" || c.Broker.Enabled && c.Broker.Type != "memory" ||
-				c.PresenceManager.Enabled && c.PresenceManager.Type != "memory" || c.Controller.Enabled
-		}},
+	{[]string{"broker.postgres", "controller"}, "the PostgreSQL broker and controller are" + ignored,
+		func(*Config) bool { return false }}, // where they are used, they are refused
 	{[]string{"map_broker"}, "map subscriptions are" + ignored, nil},
 	{[]string{"shared_poll"}, "shared poll subscriptions are" + ignored, nil},
 
@@ -53,7 +49,8 @@ var features = []feature{
 		"proxies (calls to the backend) are" + ignored, nil},
 	{[]string{"rpc.without_namespace", "rpc.namespaces"}, "RPC methods of the backend are" + ignored + "; only rpc.ping is answered", nil},
 	{[]string{"client.presence_update_interval"},
-		"presence on this node needs no updates, and other checks have times of their own; client.presence_update_interval is ignored", nil},
+		"presence on this node needs no updates, and other checks have times of their own; client.presence_update_interval is ignored",
+		func(c *Config) bool { return c.PresenceType() == "memory" }},
 	{[]string{"client.concurrency"}, "commands of one client are always handled in order; client.concurrency is ignored",
 		func(c *Config) bool { return c.Client.Concurrency > 1 }},
 
@@ -69,8 +66,8 @@ var features = []feature{
 	{[]string{"opentelemetry"}, "tracing is" + ignored, func(c *Config) bool { return c.OpenTelemetry.Enabled }},
 	{[]string{"graphite"}, "the Graphite exporter is" + ignored, func(c *Config) bool { return c.Graphite.Enabled }},
 	{[]string{"consumers"}, "consumers are" + ignored, anyConsumer},
-	{[]string{"node.info_metrics_aggregate_interval"}, "metrics inside info are" + ignored, nil},
-	{[]string{"enable_unreleased_features"}, "there are no unreleased features; accepted and ignored", nil},
+	{[]string{"enable_unreleased_features"}, "there are no unreleased features but broker.type redisnats; accepted and ignored",
+		func(c *Config) bool { return c.BrokerType() != "redisnats" }},
 }
 
 func otherThanStream(c *Config) bool {

@@ -55,7 +55,7 @@ func (p *checker) refuseProxies() {
 			}
 		}
 	}
-	p.eachChannel(func(path string, o *ChannelOptions) {
+	c.eachChannel(func(path string, o *ChannelOptions) {
 		if (o.SubscribeProxyEnabled || o.SubscribeStreamProxyEnabled) && (o.AllowSubscribeForClient || c.Client.Insecure) {
 			p.refuse(path+".subscribe"+streamPart(o)+"_proxy_enabled", "true",
 				"allow_subscribe_for_client (or client.insecure) would admit subscriptions that the backend was to judge", "turn one of the two off")
@@ -75,10 +75,10 @@ func streamPart(o *ChannelOptions) string {
 }
 
 // eachChannel calls f for the options of each namespace and of channels without one.
-func (p *checker) eachChannel(f func(path string, o *ChannelOptions)) {
-	f("channel.without_namespace", &p.cfg.Channel.WithoutNamespace)
-	for i := range p.cfg.Channel.Namespaces {
-		ns := &p.cfg.Channel.Namespaces[i]
+func (c *Config) eachChannel(f func(path string, o *ChannelOptions)) {
+	f("channel.without_namespace", &c.Channel.WithoutNamespace)
+	for i := range c.Channel.Namespaces {
+		ns := &c.Channel.Namespaces[i]
 		f(fmt.Sprintf("channel.namespaces[%s]", ns.Name), &ns.ChannelOptions)
 	}
 }
@@ -182,5 +182,5 @@ func (c *Config) advice() []Warning {
 		say("http_server.address", fmt.Sprintf("dev.enabled is set and http_server.address is %q: everybody who reaches this machine can "+
 			"connect, subscribe and publish", c.HTTPServer.Address))
 	}
-	return list
+	return append(list, c.engineAdvice()...)
 }

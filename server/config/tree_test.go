@@ -19,7 +19,11 @@ var specTypes = map[string]string{
 // TestOptionsOfReference compares the tree with the list of the reference server's options.
 // ourOwn are options of this server among those of the reference.
 var ourOwn = map[string]bool{
-	"client.connection_limit_per_ip":        true,
+	"client.connection_limit_per_ip": true,
+
+	"engine.redis.sharded_pub_sub_partitions": true,
+	"broker.redis.sharded_pub_sub_partitions": true,
+
 	"channel.without_namespace.slow_policy": true,
 	"channel.namespaces[].slow_policy":      true,
 

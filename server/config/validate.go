@@ -33,6 +33,7 @@ func (c *Config) problems() Errors {
 	p.channels()
 	p.proxies()
 	p.consumers()
+	p.engines()
 	p.refusals()
 	return p.errs
 }

@@ -44,6 +44,7 @@ func (p *checker) channel(path string, o *ChannelOptions) {
 	p.channelProxies(path, o)
 	p.mapOptions(path, o)
 	p.wildcards(path, o)
+	p.lacks(path, o)
 	if o.SharedPoll.PublishEnabled && o.SharedPoll.Mode != "versioned" {
 		p.fail(path+".shared_poll.publish_enabled", "true", "needs shared_poll.mode versioned", "set the mode, or turn publishing off")
 	}
@@ -113,8 +114,14 @@ func (p *checker) wildcards(path string, o *ChannelOptions) {
 		p.fail(path+".allow_wildcards", "true", "is set together with slow_policy latest, which would keep one publication of all channels that a pattern reaches",
 			"use drop_oldest or disconnect")
 	}
-	if c := p.cfg; c.Engine.Type != "memory" || c.Broker.Enabled && c.Broker.Type != "memory" {
-		p.fail(path+".allow_wildcards", "true", "needs the memory engine", "remove it")
+	switch p.cfg.BrokerType() {
+	case "memory":
+	case "nats":
+		if !p.cfg.Broker.NATS.AllowWildcards {
+			p.fail(path+".allow_wildcards", "true", "needs broker.nats.allow_wildcards", "set it, or remove this one")
+		}
+	default:
+		p.fail(path+".allow_wildcards", "true", "needs the memory engine or the NATS broker", "remove it")
 	}
 }
 

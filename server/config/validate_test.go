@@ -11,6 +11,11 @@ func channelFile(options string) string {
 	return `{"channel": {"without_namespace": {` + options + `}}}`
 }
 
+// natsFile is channelFile with the NATS broker.
+func natsFile(options string) string {
+	return `{"broker": {"enabled": true, "type": "nats"}, ` + channelFile(options)[1:]
+}
+
 func TestContradictions(t *testing.T) {
 	for _, tt := range []struct{ name, file, path, problem string }{
 		{"ping and pong", `{"client": {"ping_interval": "8s"}}`, "client.ping_interval", "must be greater than client.pong_timeout (8s)"},
@@ -35,7 +40,19 @@ func TestContradictions(t *testing.T) {
 		{"slow policy of a map", channelFile(`"slow_policy": "latest", "subscription_type": "map"`), "channel.without_namespace.slow_policy", "subscription_type"},
 		{"wildcards with users", channelFile(`"allow_wildcards": true, "allow_user_limited_channels": true`), "channel.without_namespace.allow_wildcards", "channels of other users"},
 		{"wildcards and the latest", channelFile(`"allow_wildcards": true, "slow_policy": "latest"`), "channel.without_namespace.allow_wildcards", "slow_policy latest"},
-		{"wildcards elsewhere", `{"engine": {"type": "redis"}, "channel": {"namespaces": [{"name": "ns", "allow_wildcards": true}]}}`, "channel.namespaces[ns].allow_wildcards", "needs the memory engine"},
+		{"wildcards elsewhere", `{"engine": {"type": "redis"}, "channel": {"namespaces": [{"name": "ns", "allow_wildcards": true}]}}`, "channel.namespaces[ns].allow_wildcards", "needs the memory engine or the NATS broker"},
+		{"wildcards of NATS", natsFile(`"allow_wildcards": true`), "channel.without_namespace.allow_wildcards", "needs broker.nats.allow_wildcards"},
+		{"positions of NATS", natsFile(`"force_positioning": true`), "channel.without_namespace.force_positioning", "needs history, which NATS does not keep"},
+		{"positions that NATS may have", natsFile(`"allow_positioning": true`), "channel.without_namespace.allow_positioning", "needs history, which NATS does not keep"},
+		{"recovery of NATS", natsFile(`"force_recovery": true, "history_size": 1, "history_ttl": "1s"`), "channel.without_namespace.force_recovery", "needs history, which NATS does not keep"},
+		{"recovery that NATS may have", natsFile(`"allow_recovery": true`), "channel.without_namespace.allow_recovery", "needs history, which NATS does not keep"},
+		{"PostgreSQL broker", `{"broker": {"enabled": true, "type": "postgres"}}`, "broker.type", "is not built yet"},
+		{"PostgreSQL controller", `{"controller": {"enabled": true, "type": "postgres"}}`, "controller.type", "is not built yet"},
+		{"controller without type", `{"controller": {"enabled": true}}`, "controller.type", "is missing"},
+		{"unreleased broker", `{"broker": {"enabled": true, "type": "redisnats"}}`, "broker.type", "needs enable_unreleased_features"},
+		{"unreleased broker, raw", `{"enable_unreleased_features": true, "broker": {"enabled": true, "type": "redisnats", "nats": {"raw_mode": {"enabled": true}}}}`,
+			"broker.nats.raw_mode.enabled", "carries no offsets"},
+		{"partitions", `{"engine": {"type": "redis", "redis": {"sharded_pub_sub_partitions": 20000}}}`, "engine.redis.sharded_pub_sub_partitions", "too large"},
 		{"data format", channelFile(`"publication_data_format": "xml"`), "channel.without_namespace.publication_data_format", "unknown value"},
 		{"subscription type", channelFile(`"subscription_type": "xml"`), "channel.without_namespace.subscription_type", "unknown value"},
 		{"map mode", channelFile(`"map": {"mode": "ephemeral", "stream_size": 1}`), "channel.without_namespace.map.mode", "keeps no change stream"},
@@ -124,6 +141,10 @@ func TestAccepted(t *testing.T) {
 		channelFile(`"channel_regex": "^[a-z]+$", "publication_data_format": "json_object", "allowed_delta_types": ["fossil"]`),
 		channelFile(`"allow_wildcards": true, "slow_policy": "drop_oldest"`),
 		channelFile(`"allow_wildcards": true, "history_size": 1, "history_ttl": "1s", "force_recovery": true`),
+		natsFile(`"history_size": 1, "history_ttl": "1s", "presence": true, "join_leave": true, "delta_publish": true`),
+		`{"broker": {"enabled": true, "type": "nats", "nats": {"allow_wildcards": true}}, "channel": {"without_namespace": {"allow_wildcards": true}}}`,
+		`{"broker": {"type": "postgres"}, "controller": {"type": "postgres"}}`,
+		`{"broker": {"type": "nats"}, "channel": {"without_namespace": {"allow_recovery": true}}}`,
 		`{"client": {"token": {"hmac_secret_key": "s", "user_id_claim": "user_id"}}}`,
 		`{"client": {"token": {"hmac_secret_key": ""}, "allow_anonymous_connect_without_token": true}}`,
 		`{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://x"}}}}`,
@@ -145,9 +166,14 @@ func TestAccepted(t *testing.T) {
 func TestNotBuilt(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
 		{channelFile(`"subscription_type": "map"`), "map and shared poll subscriptions are not built yet; such channels cannot be subscribed"},
-		{`{"engine": {"type": "redis"}}`, "engines other than memory are not built yet"},
+		{`{"engine": {"type": "redis"}}`, ""},
 		{`{"engine": {"redis": {"address": "x:1"}}}`, ""},
-		{`{"broker": {"enabled": true, "type": "nats"}}`, "engines other than memory are not built yet"},
+		{`{"broker": {"enabled": true, "type": "nats"}}`, ""},
+		{`{"broker": {"postgres": {"dsn": "x"}}}`, ""},
+		{`{"enable_unreleased_features": true}`, "there are no unreleased features but broker.type redisnats"},
+		{`{"enable_unreleased_features": true, "broker": {"enabled": true, "type": "redisnats"}, "channel": {"without_namespace": {"history_size": 1, "history_ttl": "1s", "force_recovery": true}}}`, ""},
+		{`{"client": {"presence_update_interval": "10s"}}`, "presence on this node needs no updates"},
+		{`{"engine": {"type": "redis"}, "client": {"presence_update_interval": "10s"}}`, ""},
 		{`{"sse": {"enabled": true}}`, "SSE and HTTP streaming are not built yet"},
 		{`{"sse": {"handler_prefix": "/x"}}`, ""},
 		{`{"uni_grpc": {"enabled": true, "port": 1}}`, "unidirectional transports are not built yet; accepted and ignored: uni_grpc.enabled, uni_grpc.port"},
@@ -185,10 +211,34 @@ func TestAdvice(t *testing.T) {
 		{`{"client": {"allowed_origins": "*"}}`, "every web page may connect"},
 		{`{"client": {"allowed_origins": "example.com"}}`, `did you mean "https://example.com"?`},
 		{`{"debug": {"enabled": true}}`, "profiles are served on the public port"},
+		{natsFile(`"history_size": 1, "history_ttl": "1s", "delta_publish": true`),
+			"answered with error 108: channel.without_namespace.history_size, channel.without_namespace.history_ttl, channel.without_namespace.delta_publish"},
+		{`{"enable_unreleased_features": true, "broker": {"enabled": true, "type": "redisnats", "nats": {"allow_wildcards": true}}}`, "has no effect with redisnats"},
+		{natsFile(`"presence": true`), "each node knows its own clients alone"},
+		{`{"engine": {"type": "redis"}, "presence_manager": {"enabled": true}, "channel": {"without_namespace": {"presence": true}}}`, "each node knows its own clients alone"},
+		{`{"broker": {"enabled": true, "type": "nats", "nats": {"raw_mode": {"enabled": true}}}, "channel": {"namespaces": [{"name": "ns", "join_leave": true}]}}`,
+			"channel.namespaces[ns]: joins and leaves are not carried"},
+		{`{"broker": {"enabled": true, "type": "nats", "nats": {"allow_wildcards": true}}, "channel": {"namespaces": [{"name": "ns", "allow_user_limited_channels": true}]}}`,
+			"who may subscribe in channel.namespaces[ns] reads the channels of all its users"},
 	} {
 		res, err := given{file: tt.file}.load(t)
 		if err != nil || !strings.Contains(text(res.Warnings), tt.want) {
 			t.Errorf("%s: %v\n%s\nwant %s", tt.file, err, text(res.Warnings), tt.want)
+		}
+	}
+}
+
+// TestNoAdvice are configurations near to those of TestAdvice that nothing of the engines is said about.
+func TestNoAdvice(t *testing.T) {
+	for _, file := range []string{
+		channelFile(`"history_size": 1, "history_ttl": "1s", "delta_publish": true, "presence": true, "join_leave": true`),
+		natsFile(`"join_leave": true, "allow_user_limited_channels": true`),
+		`{"engine": {"type": "redis"}, "channel": {"without_namespace": {"presence": true, "history_size": 1, "history_ttl": "1s"}}}`,
+		`{"broker": {"enabled": true, "type": "nats"}, "presence_manager": {"enabled": true, "type": "redis"}, "channel": {"without_namespace": {"presence": true}}}`,
+	} {
+		res, err := given{file: file}.load(t)
+		if err != nil || strings.Contains(text(res.Warnings), "channel.without_namespace") {
+			t.Errorf("%s: %v\n%s", file, err, text(res.Warnings))
 		}
 	}
 }

@@ -41,11 +41,14 @@ type Metrics struct {
 	ends        []atomic.Uint64
 	closes      [numTransports][]atomic.Uint64
 
+	controlFailures controlFailures
+
 	node    atomic.Pointer[func() NodeGauges]
 	reactor atomic.Pointer[func() ReactorGauges]
 
 	scrape    sync.Mutex // held while a scrape reads; guards what follows
 	apis      []*API
+	surveys   []*Survey
 	requests  requests
 	collector collector
 }
@@ -108,11 +111,3 @@ func (m *Metrics) Handler() http.Handler {
 
 // Write writes the metrics of the server, without those of the process.
 func (m *Metrics) Write(w io.Writer) { m.set.WritePrometheus(w) }
-
-// Health serves {}: the process runs and answers.
-func Health() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, "{}")
-	})
-}

@@ -28,6 +28,7 @@ func (m *Metrics) write(w io.Writer) {
 	m.writeSubscriptions(p, labels)
 	m.writeTraffic(p)
 	m.writeAPIs(p)
+	m.writeControl(p)
 	m.requests.write(p)
 	if f := m.reactor.Load(); f != nil {
 		p.reactorGauges((*f)())

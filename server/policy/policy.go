@@ -131,7 +131,7 @@ func (p *Policy) Connect(req *codec.ConnectRequest, headerUser string, now time.
 		p.notices.note(noticeNoCredentials, "")
 		return Credentials{}, badRequest
 	}
-	if c.Subs, err = p.serverSide(&Client{User: c.User}, &claims, req); err != nil {
+	if c.Subs, err = p.serverSide(c.User, &claims, req); err != nil {
 		return Credentials{}, err
 	}
 	c.Single = p.singleConnection && c.User != ""

@@ -18,18 +18,18 @@ type ServerSubscription struct {
 
 // serverSide collects the channels that a connecting client is subscribed to without a command for each (spec: client-protocol,
 // section 4.2). A channel for which there are several reasons is there once, by the first of them.
-func (p *Policy) serverSide(c *Client, claims *auth.ConnectClaims, req *codec.ConnectRequest) ([]ServerSubscription, error) {
-	personal := p.personal && c.User != ""
+func (p *Policy) serverSide(user string, claims *auth.ConnectClaims, req *codec.ConnectRequest) ([]ServerSubscription, error) {
+	personal := p.personal && user != ""
 	if !personal && len(claims.Subs)+len(claims.Channels)+len(req.Subs) == 0 {
 		return nil, nil
 	}
-	list := serverSubscriptions{policy: p, client: c, wanted: req.Subs} // the names of a token are all different
+	list := serverSubscriptions{policy: p, client: &Client{User: user}, wanted: req.Subs} // the names of a token are all different
 	for _, name := range tokenChannels(claims) {
 		if err := list.add(name, claims.Subs[name]); err != nil {
 			return nil, err
 		}
 	}
-	if name := p.personalPrefix + c.User; personal && !list.has(name) {
+	if name := p.personalPrefix + user; personal && !list.has(name) {
 		if err := list.add(name, auth.SubscribeOptions{}); err != nil {
 			return nil, err
 		}

@@ -128,7 +128,7 @@ func runCrowd(t *testing.T, seed uint64, fans int) (trace crowdTrace) {
 			}
 		}()
 		c := newCrowd(t, seed, fans)
-		for range 750 + c.rnd.IntN(400) {
+		for range 700 + c.rnd.IntN(300) {
 			c.step()
 		}
 		c.finish()

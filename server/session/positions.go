@@ -148,8 +148,11 @@ func (n *Node) readTop(ctx context.Context, channel string) (codec.StreamPositio
 	if ctx.Err() != nil {
 		return codec.StreamPosition{}, ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(ctx, workTimeout)
-	defer cancel()
+	if !n.Broker.Local() { // every channel has its turn again and again: what it takes is garbage
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, workTimeout)
+		defer cancel()
+	}
 	_, top, err := n.Broker.History(ctx, channel, engine.HistoryFilter{MetaTTL: options.HistoryMetaTTL})
 	if err != nil {
 		n.unheard.tell(n.Log, "a position could not be checked", channel, err)

@@ -32,6 +32,12 @@ type Pinger interface {
 	Ping() bool
 }
 
+// Replier is a Conn that takes replies without keeping their bytes.
+type Replier interface {
+	// Reply sends buf, which is as for codec.NewFrame and the session's again after the call. False as in Send.
+	Reply(f codec.Form, buf []byte) bool
+}
+
 // CloseCoder is a Conn that knows how it ended.
 type CloseCoder interface {
 	// CloseCode is the code of the close frame, from whichever side it came first; 0 is none.
@@ -294,12 +300,16 @@ func (s *Session) flush() {
 	if len(w.out) == codec.HeaderRoom {
 		return
 	}
-	out := bytes.Clone(w.out)
+	out := w.out
 	w.out, w.replies = w.out[:codec.HeaderRoom], 0
 	if cap(w.out) > outKeptMax {
 		w.out = make([]byte, codec.HeaderRoom, 4<<10)
 	}
-	s.write(codec.NewFrame(s.form, out))
+	if r, takes := s.conn.(Replier); !takes {
+		s.write(codec.NewFrame(s.form, bytes.Clone(out)))
+	} else if s.state != closed && !r.Reply(s.form, out) {
+		s.leave(s.pipeCode())
+	}
 }
 
 // outKeptMax is the largest reply buffer, in bytes, that a loop keeps.

@@ -8,6 +8,7 @@
 package websocket
 
 import (
+	"bytes"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -81,25 +82,22 @@ func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
 		e.tellOrigin(origin)
 		return reactor.Verdict{Kind: reactor.Refuse, Status: 403, Body: "origin not allowed\n"}
 	}
-	var w wish
+	var from source
 	if e.sources != nil {
-		if w.from = sourceOf(h.RemoteAddr()); e.sources.full(w.from) {
+		if from = sourceOf(h.RemoteAddr()); e.sources.full(from) {
 			return tooMany(&e.refusedAddress) // before it takes a token from others
 		}
 	}
 	if e.full() {
 		return tooMany(&e.refusedLimit)
 	}
-	w.form, w.subprotocol = negotiate(h)
-	w.framePings = asksForFramePings(h.Query)
-	if e.cfg.UserIDHeader != "" {
-		w.user = strings.Clone(h.Header(e.cfg.UserIDHeader))
-	}
+	form, subprotocol := negotiate(h)
+	w := wish{form: form, framePings: asksForFramePings(h.Query), user: e.headerUser(h), from: from}
 	v := reactor.Verdict{
 		Kind:            reactor.Upgrade,
-		Protocol:        w.subprotocol,
+		Protocol:        subprotocol,
 		MessageBytesMax: e.cfg.MessageBytesMax,
-		Open:            func(c *reactor.Conn) reactor.Receiver { return e.accept(c, &w) },
+		Open:            func(c *reactor.Conn) reactor.Receiver { return e.accept(c, w) }, // w never changes, so that it is copied into the closure
 	}
 	if e.cfg.Compression {
 		v.Deflate = ws.ChooseDeflate(h.Joined("Sec-WebSocket-Extensions"))
@@ -109,11 +107,18 @@ func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
 
 // wish is what a request asks for.
 type wish struct {
-	form        codec.Form
-	subprotocol string
-	framePings  bool   // pings of WebSocket instead of those of the protocol
-	user        string // named by the trusted header
-	from        source // if the endpoint counts sources
+	form       codec.Form
+	framePings bool   // pings of WebSocket instead of those of the protocol
+	user       string // named by the trusted header
+	from       source // if the endpoint counts sources
+}
+
+// headerUser is the user that the trusted header names, if there is such a header.
+func (e *Endpoint) headerUser(h *reactor.Head) string {
+	if e.cfg.UserIDHeader == "" {
+		return ""
+	}
+	return strings.Clone(h.Header(e.cfg.UserIDHeader))
 }
 
 // tooMany refuses a request and counts it.
@@ -147,7 +152,7 @@ func (e *Endpoint) full() bool {
 	return !e.rate.take()
 }
 
-func (e *Endpoint) accept(c *reactor.Conn, w *wish) reactor.Receiver {
+func (e *Endpoint) accept(c *reactor.Conn, w wish) reactor.Receiver {
 	conn := session.Conn((*pipe)(c))
 	if w.framePings {
 		conn = (*pingedPipe)(c)
@@ -242,6 +247,15 @@ func (p *pipe) Send(f *codec.Frame) bool {
 	return c.WriteDroppable(b, drops[policy], channel)
 }
 
+// Reply sends replies (session.Replier).
+func (p *pipe) Reply(f codec.Form, buf []byte) bool {
+	c := p.conn()
+	if c.Deflater() != nil {
+		return p.Send(codec.NewFrame(f, bytes.Clone(buf)))
+	}
+	return c.WriteCopy(codec.Seal(f, buf))
+}
+
 // drops says policies in the reactor's words.
 var drops = [...]reactor.Drop{
 	codec.SlowDisconnect: reactor.DropNever,
@@ -269,6 +283,8 @@ type pingedPipe pipe
 
 func (p *pingedPipe) Send(f *codec.Frame) bool { return (*pipe)(p).Send(f) }
 
+func (p *pingedPipe) Reply(f codec.Form, buf []byte) bool { return (*pipe)(p).Reply(f, buf) }
+
 func (p *pingedPipe) Close(d codec.Disconnect) { (*pipe)(p).Close(d) }
 
 func (p *pingedPipe) CloseCode() uint16 { return (*pipe)(p).CloseCode() }
@@ -282,6 +298,8 @@ var pingFrame = ws.AppendFrame(nil, ws.OpPing, nil)
 
 var (
 	_ session.Pinger       = (*pingedPipe)(nil)
+	_ session.Replier      = (*pipe)(nil)
+	_ session.Replier      = (*pingedPipe)(nil)
 	_ session.CloseCoder   = (*pipe)(nil)
 	_ session.CloseCoder   = (*pingedPipe)(nil)
 	_ reactor.PongReceiver = (*session.Session)(nil)
