@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"regexp"
 	"strings"
@@ -15,10 +16,11 @@ import (
 	"stentor/engine"
 )
 
-// A server that does not answer pings is given up after pingInterval × (pingsMissedMax + 1).
+// A server that says nothing for SilenceMax, although it is asked every pingInterval, is given up. The library's own count of answers
+// that are missing would not do: they come behind everything else that waits, and while we take no more there are none.
 const (
-	pingInterval   = time.Second
-	pingsMissedMax = 2
+	pingInterval = time.Second
+	SilenceMax   = 3 * time.Second
 )
 
 // link is one connection, from its start to its end.
@@ -142,7 +144,7 @@ func (e *Engine) connect(ctx context.Context) (*link, error) {
 		Timeout:        e.cfg.DialTimeout,
 		FlusherTimeout: e.cfg.WriteTimeout,
 		PingInterval:   pingInterval,
-		MaxPingsOut:    pingsMissedMax,
+		MaxPingsOut:    math.MaxInt32,
 		SkipHostLookup: true, // the dialer does it, within its time
 		CustomDialer:   d,
 		ClosedCB:       func(*nats.Conn) { close(l.ended) },
@@ -155,6 +157,7 @@ func (e *Engine) connect(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	d.last.stop() // from here on it is for serve to end it
+	d.last.watch()
 	l.nc = nc
 	return l, nil
 }

@@ -2,7 +2,9 @@ package natsengine
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -32,18 +34,35 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 // socket is the connection below nats.Conn.
 type socket struct {
 	net.Conn
-	intake *intake
-	closed atomic.Bool
-	stop   func() bool
+	intake  *intake
+	closed  atomic.Bool
+	watched atomic.Bool
+	stop    func() bool
 }
+
+// watch has reads fail when nothing comes for SilenceMax. Until then the library sets the time limits.
+func (s *socket) watch() {
+	s.watched.Store(true)
+	_ = s.SetReadDeadline(time.Now().Add(SilenceMax)) // of the read that waits already
+}
+
+// errSilent is what a read fails with.
+var errSilent = errors.New("the server has said nothing for " + SilenceMax.String())
 
 // Read holds back while too much waits for the deliverers.
 func (s *socket) Read(b []byte) (int, error) {
 	for s.intake.full() && !s.closed.Load() {
 		time.Sleep(intakePause)
 	}
+	watched := s.watched.Load()
+	if watched {
+		_ = s.SetReadDeadline(time.Now().Add(SilenceMax))
+	}
 	n, err := s.Conn.Read(b)
 	s.intake.bytes.Add(int64(n))
+	if watched && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errSilent
+	}
 	return n, err
 }
 
