@@ -66,6 +66,7 @@ func (o *opener) broker() error {
 			return err
 		}
 		o.engines.Broker, o.engines.Bus = e, e
+		o.shows(natsGauges(e))
 		o.runs(e.Run)
 		return nil
 	case "redis":
@@ -74,6 +75,7 @@ func (o *opener) broker() error {
 			return err
 		}
 		o.engines.Broker, o.engines.Bus = b, b
+		o.shows(redisGauges(b))
 		o.runs(b.Run)
 		return nil
 	case "redisnats":
@@ -128,6 +130,7 @@ func (o *opener) redisNATS() error {
 	}
 	b := redisnats.New(store, carrier, sorter)
 	o.engines.Broker, o.engines.Bus = b, carrier
+	o.shows(redisGauges(store), natsGauges(carrier))
 	o.runs(b.Run)
 	return nil
 }

@@ -67,8 +67,14 @@ func (b *Broker) sendControl(ctx context.Context, part string, message []byte) e
 		if client, err = s.link.Client(); err != nil {
 			continue
 		}
-		command := client.B().Publish().Channel(topic).Message(string(message)).Build().SetSlot(route)
-		return s.failed("publish to", topic, client.Do(ctx, command).Error())
+		command := func() rueidis.Completed {
+			return client.B().Publish().Channel(topic).Message(string(message)).Build().SetSlot(route)
+		}
+		answer := client.Do(ctx, command())
+		if notSent(ctx, answer) {
+			answer = client.Do(ctx, command())
+		}
+		return s.failed("publish to", topic, answer.Error())
 	}
 	return b.shards[first].failed("publish to", topic, err)
 }

@@ -348,6 +348,7 @@ func TestSubscribedWhileAway(t *testing.T) {
 	r := newRig(t, redisengine.Config{}, single(server))
 	r.subscribe(news...)
 	server.Kill()
+	eventually(t, "the loss is noticed", func() bool { return !r.Stats().Shards[0].Listening })
 	r.Unsubscribe(news[0])
 	r.Unsubscribe(news[1])
 	r.Subscribe(news[1])
@@ -374,4 +375,33 @@ func TestEndsWhileFrozen(t *testing.T) {
 	r := newRig(t, redisengine.Config{}, single(server))
 	r.subscribe(news[0])
 	server.Freeze() // until it is killed, after Run has ended
+}
+
+// TestForbidden: what the server's access list does not allow is said, and hurts nothing else.
+func TestForbidden(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Must("ACL", "SETUSER", "limited", "on", ">secret", "~*", "+@all", "resetchannels", "&centrifugo.client.news:*")
+	link := single(server)
+	link.User, link.Password = "limited", "secret"
+	r := newRig(t, redisengine.Config{}, link)
+	r.subscribe(news...)
+	r.works("allowed", news...)
+	r.Subscribe("forbidden")
+	if err := r.rec.WaitSubscribed(t, "forbidden"); err == nil || errors.Is(err, engine.ErrUnreachable) || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("subscribed to what is forbidden: %v", err)
+	}
+	if _, err := r.tryPublish("forbidden", "x", engine.PublishOptions{}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("published to what is forbidden: %v", err)
+	}
+	o := engine.PublishOptions{IdempotencyKey: "k"}
+	for range 2 {
+		if result, err := r.tryPublish("forbidden", "x", o); err == nil {
+			t.Errorf("published under a key to what is forbidden: %+v: what did not happen is not remembered", result)
+		}
+	}
+	r.works("still allowed", news...)
+	server.Must("CLIENT", "KILL", "TYPE", "pubsub")
+	r.resumed(1)
+	r.works("after a loss", news...)
 }

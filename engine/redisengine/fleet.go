@@ -87,7 +87,7 @@ func (f *fleet) run(ctx context.Context) {
 func (f *fleet) giveUp() {
 	for _, p := range f.shard.interests {
 		if p.line.Load() == nil {
-			p.giveUp(min(patienceMax, f.shard.link.IOTimeout()/2), engine.ErrUnreachable)
+			p.giveUp(f.shard.patience(), engine.ErrUnreachable)
 		}
 	}
 }
@@ -145,20 +145,21 @@ func (f *fleet) survey(ctx context.Context) ([]string, error) {
 	if !f.shard.link.Cluster() {
 		return owners, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.shard.link.IOTimeout())
-	defer cancel()
 	nodes := client.Nodes()
 	answers := make(chan []slotRange, len(nodes))
 	failures := make(chan error, len(nodes))
 	for address, node := range nodes {
-		go func() {
+		f.shard.broker.working.Go(func() {
+			// The library lets callers wait for one dialling together. It must not end for all of them when another node has answered.
+			ctx, cancel := context.WithTimeout(ctx, f.shard.link.IOTimeout())
+			defer cancel()
 			ranges, err := slotsOf(ctx, address, node)
 			if err != nil {
 				failures <- err
 			} else {
 				answers <- ranges
 			}
-		}()
+		})
 	}
 	err = errors.New("the cluster has no nodes")
 	for range nodes {

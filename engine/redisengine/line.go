@@ -28,8 +28,6 @@ const (
 const (
 	redialFirst = 10 * time.Millisecond
 	redialLast  = time.Second
-	// patienceMax is how long who subscribes waits for a connection that is just not there, before it is told so.
-	patienceMax = time.Second
 	// refusedFor is how long nothing is asked of a server that has refused to restore a subscription, and movedFor if it said that
 	// another node is the right one.
 	refusedFor = time.Second
@@ -126,7 +124,7 @@ func (l *line) lose(reached bool, err error) {
 		l.everLost = true
 		l.log().Warn("the connection for subscriptions is lost; what is published until it is back does not arrive", "error", err)
 	}
-	patience := l.patienceOf()
+	patience := l.shard.patience()
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		patience = 0 // they have waited long enough
 	}
@@ -148,8 +146,6 @@ func (l *line) log() *slog.Logger {
 	return l.shard.log.With("of", of)
 }
 
-func (l *line) patienceOf() time.Duration { return min(patienceMax, l.shard.link.IOTimeout()/2) }
-
 func (l *line) giveUp(patience time.Duration) {
 	for _, p := range l.list() {
 		p.giveUp(patience, engine.ErrUnreachable)
@@ -160,7 +156,7 @@ func (l *line) giveUp(patience time.Duration) {
 func (l *line) pause(ctx context.Context, d time.Duration) {
 	end := time.NewTimer(d)
 	defer end.Stop()
-	tick := time.NewTicker(l.patienceOf() / 4)
+	tick := time.NewTicker(l.shard.patience() / 4)
 	defer tick.Stop()
 	for {
 		select {
@@ -171,7 +167,7 @@ func (l *line) pause(ctx context.Context, d time.Duration) {
 		case <-l.kicked:
 		case <-tick.C:
 		}
-		l.giveUp(l.patienceOf())
+		l.giveUp(l.shard.patience())
 	}
 }
 
@@ -354,7 +350,7 @@ func (l *line) refused(b batch, err error) {
 		err = fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
 	}
 	err = l.shard.failed("subscribe to", b.subscribe[0], err)
-	if hold == refusedFor {
+	if hold == refusedFor && l.shard.broker.refusedLog.due() {
 		l.log().Warn("Redis refuses subscriptions", "channels", len(b.subscribe), "error", err)
 	}
 	b.of.refuse(b, err)

@@ -49,7 +49,7 @@ const (
 	resultPart     = ".result."
 	controlPart    = ".control"
 	nodePart       = ".node."
-	probePart      = ".probe."
+	probePart      = ".shard." // as others call topics of connections
 )
 
 // append writes the name of what part says for a channel.

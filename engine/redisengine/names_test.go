@@ -45,7 +45,7 @@ func TestNames(t *testing.T) {
 		names names
 		topic string
 	}{
-		{plain, "P.probe.x"}, {plain, "Q.client.x"}, {tagged, "P.client.x"}, {tagged, "P.client.{"}, {tagged, "P.client.{x"}, {parted, "P.client.x"},
+		{plain, "P.shard.x"}, {plain, "Q.client.x"}, {tagged, "P.client.x"}, {tagged, "P.client.{"}, {tagged, "P.client.{x"}, {parted, "P.client.x"},
 	} {
 		if got, ok := bad.names.channel(bad.topic); ok {
 			t.Errorf("%q is taken for the topic of %q", bad.topic, got)

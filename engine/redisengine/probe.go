@@ -17,6 +17,7 @@ var errSilent = errors.New("what is published does not arrive on this connection
 // probe is what a line knows of its silence. Only the line's goroutine touches it; the answers of publishing come on published.
 type probe struct {
 	topic     string
+	off       bool      // Redis does not allow it
 	heard     uint64    // at the last look
 	next      time.Time // of the next look
 	busy      bool      // one is being published
@@ -24,7 +25,8 @@ type probe struct {
 	published chan error
 }
 
-// openProbe subscribes to the topic of the probe. As the first command of a connection it also shows that it works.
+// openProbe subscribes to the topic of the probe. As the first command of a connection it also shows that it works. Without the
+// permission for that topic there is no probe.
 func (l *line) openProbe(ctx context.Context) error {
 	l.probe = probe{topic: l.names.prefix + probePart + newID(), published: make(chan error, 1)}
 	if l.sharded {
@@ -35,7 +37,18 @@ func (l *line) openProbe(ctx context.Context) error {
 	l.probe.next = time.Now().Add(l.shard.broker.cfg.probeInterval)
 	limited, cancel := context.WithTimeout(ctx, l.shard.link.IOTimeout())
 	defer cancel()
-	return l.conn.Do(limited, l.command(true, []string{l.probe.topic})).Error()
+	answer := l.conn.Do(limited, l.command(true, []string{l.probe.topic}))
+	if err := answer.NonRedisError(); err != nil {
+		return err
+	}
+	if err := answer.Error(); err != nil {
+		if l.shard.broker.refusedLog.due() {
+			l.log().Warn("Redis refuses a subscription of our own; a server that is left behind by a failover is not noticed",
+				"topic", l.probe.topic, "error", err)
+		}
+		l.probe.off = true
+	}
+	return nil
 }
 
 // checkProbe looks whether something was heard, and is an error if a probe was not. It returns when to look again.
@@ -66,6 +79,7 @@ func (p *probe) look(now time.Time, interval time.Duration, heard uint64) (publi
 	}
 	p.next = now.Add(interval)
 	switch {
+	case p.off:
 	case heard != p.heard:
 		p.heard, p.sent = heard, false
 	case p.sent:

@@ -8,6 +8,10 @@ import (
 
 // TestProbe goes through the life of a probe, a step each interval.
 func TestProbe(t *testing.T) {
+	off := probe{off: true}
+	if publish, err := off.look(time.Now(), time.Second, 0); publish || err != nil {
+		t.Errorf("a probe that is not allowed: %t, %v", publish, err)
+	}
 	type step struct {
 		heard   uint64 // messages so far
 		told    error  // what came of publishing, if anything

@@ -38,7 +38,7 @@ func (b *Broker) Publish(ctx context.Context, channel string, p *codec.Publicati
 		onceCall(c, n, channel, payload, o)
 		answer = b.scripts(n).publishOnce.run(ctx, client, n, c)
 	default:
-		answer = client.Do(ctx, c.publishCommand(client, n, channel, payload))
+		answer = c.publish(ctx, client, n, channel, payload)
 	}
 	defer c.done(answer)
 	if err := answer.Error(); err != nil {
@@ -109,10 +109,18 @@ func (c *call) topicKey(n names, channel string) string {
 	return topic
 }
 
-// publishCommand publishes a payload as it is. In a cluster it goes where the scripts of the channel run: what one node publishes
-// arrives in order, what two do may not.
-func (c *call) publishCommand(client rueidis.Client, n names, channel, payload string) rueidis.Completed {
+// publish publishes a payload as it is. In a cluster it goes where the scripts of the channel run: what one node publishes arrives in
+// order, what two do may not.
+func (c *call) publish(ctx context.Context, client rueidis.Client, n names, channel, payload string) rueidis.RedisResult {
 	topic := c.name(n, topicPart, channel)
+	answer := client.Do(ctx, publishCommand(client, n, topic, payload))
+	if notSent(ctx, answer) {
+		answer = client.Do(ctx, publishCommand(client, n, topic, payload))
+	}
+	return answer
+}
+
+func publishCommand(client rueidis.Client, n names, topic, payload string) rueidis.Completed {
 	switch n.form {
 	case partitionedNames:
 		return client.B().Spublish().Channel(topic).Message(payload).Build()
@@ -184,7 +192,7 @@ func (b *Broker) tell(ctx context.Context, what, prefix, channel string, info *c
 	from := len(c.buf)
 	c.buf = codec.AppendStoredClientInfo(append(c.buf, prefix...), info)
 	payload := c.text(from)
-	answer := client.Do(ctx, c.publishCommand(client, n, channel, payload))
+	answer := c.publish(ctx, client, n, channel, payload)
 	defer c.done(answer)
 	if err := answer.Error(); err != nil {
 		return s.failed(what, channel, err)

@@ -94,8 +94,8 @@ type Broker struct {
 
 	usual, sharded scripts
 
-	counters                 counters
-	droppedLog, malformedLog seldom
+	counters                             counters
+	droppedLog, malformedLog, refusedLog seldom
 
 	listener atomic.Pointer[listener] // nil until Listen
 	handling sync.Mutex               // one message of the bus at a time

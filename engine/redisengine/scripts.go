@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,9 @@ func newScript(text string) script {
 // run runs the script with keys and arguments of c.
 func (s script) run(ctx context.Context, client rueidis.Client, n names, c *call) rueidis.RedisResult {
 	answer := client.Do(ctx, c.command(client, n, "EVALSHA", s.hash, false))
+	if notSent(ctx, answer) {
+		answer = client.Do(ctx, c.command(client, n, "EVALSHA", s.hash, false))
+	}
 	if unknownScript(answer) {
 		answer = client.Do(ctx, c.command(client, n, "EVAL", s.text, false))
 	}
@@ -76,6 +80,13 @@ func (s script) runOnReplica(ctx context.Context, client rueidis.Client, n names
 func unknownScript(answer rueidis.RedisResult) bool {
 	said, is := rueidis.IsRedisErr(answer.Error())
 	return is && said.IsNoScript()
+}
+
+// notSent reports that nothing was done because another caller went: those who need a new connection wait for one dialling together, and it
+// ends with the context of the first.
+func notSent(ctx context.Context, answer rueidis.RedisResult) bool {
+	err := answer.NonRedisError()
+	return err != nil && ctx.Err() == nil && errors.Is(err, context.Canceled)
 }
 
 // command is a script with its keys and arguments. The slot of the keys is computed for clusters only.

@@ -56,6 +56,9 @@ func (s *shard) run(ctx context.Context) {
 	working.Wait()
 }
 
+// patience is how long who subscribes waits for a connection that is just not there, before it is told so.
+func (s *shard) patience() time.Duration { return s.link.IOTimeout() / 2 }
+
 func (s *shard) names() names { return s.broker.cfg.names(s.link) }
 
 // interest is the one that a channel belongs to.

@@ -340,6 +340,9 @@ func (f *farFan) pushed(p *farPipe, x *codec.Push) {
 	}
 }
 
+// farPongLate is how long, in ticks, a ping may wait for its pong, and the client for the news.
+const farPongLate = 150
+
 // ended is the server closing the connection, for a reason that must be one.
 func (f *farFan) ended(p *farPipe, d codec.Disconnect) {
 	c := f.crowd
@@ -358,7 +361,7 @@ func (f *farFan) ended(p *farPipe, d codec.Disconnect) {
 		c.trace.Unplaced++
 	case d == codec.DisconnectServerError && p.flooded:
 		c.trace.Flooded++
-	case d == codec.DisconnectNoPong && !c.calm:
+	case d == codec.DisconnectNoPong && (!c.calm || c.now < c.calmed+farPongLate):
 	case d == codec.DisconnectStale && !c.calm:
 	default:
 		c.fault("%v: closed with %v", f, d)

@@ -124,6 +124,27 @@ func (h *farHouse) settle() {
 	}
 }
 
+// meanwhile is what else happens while a call about a channel is under way. More often than by chance somebody publishes there, and
+// the loop of whoever waits for the call hears of it before.
+func (h *farHouse) meanwhile(channel string) {
+	c := h.crowd
+	if c.depth >= 3 || c.calm {
+		return
+	}
+	c.depth++
+	for range c.rnd.IntN(1 + c.rnd.IntN(8)) {
+		c.step()
+	}
+	if c.one(4) {
+		c.publish(c.byName[channel])
+		if c.one(2) {
+			h.link.deliverOld(c.now)
+			h.loops[loop.Handle(h.work.current).Loop()].turn()
+		}
+	}
+	c.depth--
+}
+
 // farLoop is a loop with its driver: it reads what its pipes bring, then turns the loop, unless it lags.
 type farLoop struct {
 	crowd    *farCrowd

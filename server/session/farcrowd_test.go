@@ -266,18 +266,6 @@ func (c *farCrowd) step() {
 	}
 }
 
-// meanwhile is what else happens while a call is under way.
-func (c *farCrowd) meanwhile() {
-	if c.depth >= 3 || c.calm {
-		return
-	}
-	c.depth++
-	for range c.rnd.IntN(1 + c.rnd.IntN(8)) {
-		c.step()
-	}
-	c.depth--
-}
-
 // pass lets ticks go by for everybody. Positions are checked every second, and what waits too long for a loop or a network is done.
 func (c *farCrowd) pass(ticks int) {
 	for range ticks {

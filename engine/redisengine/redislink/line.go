@@ -123,7 +123,7 @@ func (l *line) probe(ctx context.Context, client rueidis.Client) error {
 	defer cancel()
 	switch client.Mode() {
 	case rueidis.ClientModeCluster:
-		return probeAny(ctx, client)
+		return probeAny(ctx, client, l.shard.settings.ioTimeout)
 	case rueidis.ClientModeSentinel:
 		return ping(ctx, client)
 	}
@@ -145,7 +145,7 @@ func ping(ctx context.Context, client rueidis.Client) error {
 }
 
 // probeAny asks some nodes of a cluster, and is content with the first that answers.
-func probeAny(ctx context.Context, client rueidis.Client) error {
+func probeAny(ctx context.Context, client rueidis.Client, timeout time.Duration) error {
 	answers := make(chan error, probedMax)
 	asked := 0
 	for _, node := range client.Nodes() {
@@ -153,7 +153,12 @@ func probeAny(ctx context.Context, client rueidis.Client) error {
 			break
 		}
 		asked++
-		go func() { answers <- ping(ctx, node) }()
+		go func() {
+			// The library lets callers wait for one dialling together. It must not end for all of them when another node has answered.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+			defer cancel()
+			answers <- ping(ctx, node)
+		}()
 	}
 	err := error(rueidis.ErrNoSlot) // a cluster without nodes
 	for range asked {
