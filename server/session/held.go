@@ -33,6 +33,9 @@ func (s *Session) postpones(order any) bool {
 		return o.matches(s)
 	case Refresh:
 		return o.matches(s)
+	case last: // a client gets its place when it is connected
+		e := s.extra.held.entering
+		return e != nil && e.method == codec.MethodConnect
 	}
 	return false
 }
