@@ -13,6 +13,7 @@ import (
 	"stentor/engine"
 	"stentor/engine/enginetest"
 	"stentor/engine/enginetest/redistest"
+	"stentor/engine/memengine"
 	"stentor/engine/redisengine"
 	"stentor/engine/redisengine/redislink"
 )
@@ -41,6 +42,22 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkMemory is what BenchmarkPublish does without Redis in between.
+func BenchmarkMemory(b *testing.B) {
+	e := memengine.New(memengine.Config{}, newTaker())
+	o := engine.PublishOptions{HistorySize: 10, HistoryTTL: time.Minute}
+	data := make([]byte, 100)
+	before := cpuTime(b)
+	b.RunParallel(func(pb *testing.PB) {
+		for n := 0; pb.Next(); n++ {
+			if _, err := e.Publish(context.Background(), fmt.Sprint("news:", n%100), &codec.Publication{Data: data}, o); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "node-ns/op")
 }
 
 // BenchmarkPublish publishes from 100 goroutines and waits until all has come back. node-ns/op is the processor time of this process, which

@@ -388,7 +388,8 @@ func TestForbidden(t *testing.T) {
 	r.subscribe(news...)
 	r.works("allowed", news...)
 	r.Subscribe("forbidden")
-	if err := r.rec.WaitSubscribed(t, "forbidden"); err == nil || errors.Is(err, engine.ErrUnreachable) || !strings.Contains(err.Error(), "NOPERM") {
+	err := r.rec.WaitSubscribed(t, "forbidden")
+	if err == nil || errors.Is(err, engine.ErrUnreachable) || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("subscribed to what is forbidden: %v", err)
 	}
 	if _, err := r.tryPublish("forbidden", "x", engine.PublishOptions{}); err == nil || !strings.Contains(err.Error(), "NOPERM") {

@@ -196,6 +196,7 @@ func (p *interest) confirm(b batch) (resumed int) {
 	if b.epoch != p.epoch {
 		p.requeue(b.subscribe)
 		p.mu.Unlock()
+		p.kick() // it may be another line's now
 		return 0
 	}
 	for _, channel := range b.subscribe {
@@ -270,9 +271,10 @@ func (p *interest) requeue(channels []string) {
 // lost notes that a batch was sent and no answer came.
 func (p *interest) lost(b batch) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.requeue(b.subscribe)
 	p.requeue(b.unsubscribe)
+	p.mu.Unlock()
+	p.kick() // it may be another line's now
 }
 
 // gone notes that Redis has unsubscribed a channel by itself, as it does when a slot moves to another node. It is wanted again

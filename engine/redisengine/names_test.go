@@ -92,7 +92,8 @@ func TestConfig(t *testing.T) {
 		{Config{ShardedPubSubPartitions: 20000}, "between 0 and 16384"},
 		{Config{Prefix: "a{b}"}, "neither { nor }"},
 	} {
-		if _, err := New(bad.cfg, link, enginetest.NewRecorder(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), bad.says) {
+		_, err := New(bad.cfg, link, enginetest.NewRecorder(), slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), bad.says) {
 			t.Errorf("%+v: error %v, want %q in it", bad.cfg, err, bad.says)
 		}
 	}

@@ -3,6 +3,8 @@ package redisengine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -28,7 +30,7 @@ type probe struct {
 // openProbe subscribes to the topic of the probe. As the first command of a connection it also shows that it works. Without the
 // permission for that topic there is no probe.
 func (l *line) openProbe(ctx context.Context) error {
-	l.probe = probe{topic: l.names.prefix + probePart + newID(), published: make(chan error, 1)}
+	l.probe = probe{topic: l.names.prefix + probePart + fmt.Sprintf("%016x", rand.Uint64()), published: make(chan error, 1)}
 	if l.sharded {
 		if list := l.list(); len(list) > 0 {
 			l.probe.topic += "{" + partitionTag(list[0].partition) + "}"

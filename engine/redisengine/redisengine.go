@@ -1,7 +1,7 @@
 // Package redisengine is the engine of nodes that share channels over Redis: its streams or lists keep history, its scripts give offsets,
 // its pub/sub carries publications, joins, leaves and the messages of the bus.
 //
-//	Publish ──► one script: result, version, offset, XADD, PUBLISH ──► pub/sub ──► line of every node ──► Receiver.Publication
+//	Publish ──► one script: version, offset, XADD, PUBLISH ──► pub/sub ──► line of every node ──► Receiver.Publication
 //	PublishJoin, PublishLeave, Publish without history ──► PUBLISH ──► the same way
 //	History ──► one script: position and XRANGE
 //	Subscribe ──► interest (what is wanted) ──► line ──► SUBSCRIBE of up to 512 channels ──► Reporter.Subscribed
