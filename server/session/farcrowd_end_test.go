@@ -30,6 +30,9 @@ func (c *farCrowd) finish() {
 	}
 	c.rest()
 	c.checkResumed()
+	for _, h := range c.houses {
+		h.node.Settings.PositionCheckDelay = c.node.Settings.PositionCheckDelay
+	}
 	for range 5 {
 		c.order()
 	}
@@ -47,7 +50,35 @@ func (c *farCrowd) finish() {
 	c.rest()
 	c.checkAll()
 	c.checkPresent(true)
+	c.bustle()
+	c.rest()
+	c.checkAll()
+	c.checkPresent(true)
 	c.leaveAll()
+}
+
+// bustle has clients leave channels, come back and be cut in the middle of that. As nothing else goes wrong, presence is right without
+// any time that would heal it.
+func (c *farCrowd) bustle() {
+	for _, f := range c.fans {
+		f.comeAndGo()
+	}
+	for range 5 * len(c.fans) {
+		h := c.anyHouse()
+		switch c.rnd.IntN(4) {
+		case 0:
+			h.link.goOn()
+		case 1:
+			h.work.runOne()
+		case 2:
+			h.loops[c.rnd.IntN(len(h.loops))].turn()
+		default:
+			if f := c.fans[c.rnd.IntN(len(c.fans))]; f.pipe != nil && f.pipe.session.busy() && c.one(3) {
+				f.cut()
+			}
+		}
+	}
+	c.noticeCuts(1)
 }
 
 // comeAndGo has a client leave channels and come back in one message, and want all it ever wanted.
@@ -73,8 +104,9 @@ func (c *farCrowd) checkResumed() {
 
 // quiet lets ticks go by in which nobody but the server does anything of its own.
 func (c *farCrowd) quiet(ticks int) {
-	for ; ticks > 0; ticks -= 5 {
-		c.pass(min(ticks, 5))
+	const step = 10
+	for ; ticks > 0; ticks -= step {
+		c.pass(min(ticks, step))
 		for range 2 {
 			for _, h := range c.houses {
 				h.settle()
@@ -93,7 +125,7 @@ func (c *farCrowd) rest() {
 		if still++; c.trace.Hash != before.Hash || !c.settled() {
 			still = 0
 		}
-		if still == 10 {
+		if still == 9 {
 			return
 		}
 	}

@@ -23,7 +23,7 @@ import (
 var (
 	farSeed = flag.Uint64("farseed", 0, "run the far crowd with this one seed")
 	farRuns = flag.Int("farruns", 300, "how many seeds the far crowd runs")
-	farFans = flag.Int("farfans", 120, "how many clients the far crowd has")
+	farFans = flag.Int("farfans", 100, "how many clients the far crowd has")
 )
 
 // TestFarCrowd drives clients on the loops of two nodes that share one engine on other machines, and checks for every subscription,
