@@ -251,6 +251,7 @@ func (l *line) due(ctx context.Context) (time.Duration, error) {
 	for _, p := range l.list() {
 		waiting, held := p.waiting(), l.held[p].Sub(now)
 		switch {
+		case p.line.Load() != l: // it may have moved on just now
 		case l.restored[p] != p.current():
 			return 0, nil
 		case waiting == 0:

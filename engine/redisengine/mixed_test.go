@@ -299,12 +299,18 @@ func testMixedBus(t *testing.T, link redislink.Config, shard centrifuge.RedisSha
 	}
 	eventually(t, "a broadcast of the other is heard", hears("to all"))
 	eventually(t, "a message to our node is heard", hears("to ours"))
-	if err := b.Broadcast(t.Context(), []byte("from ours")); err != nil {
-		t.Fatal(err)
+	theyHear := func(what, want string, send func() error) {
+		eventually(t, what, func() bool { // the other node may still be connecting
+			if err := send(); err != nil {
+				t.Fatal(err)
+			}
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return slices.Contains(o.heard, want)
+		})
 	}
-	o.hears("control: from ours")
-	if err := b.Send(t.Context(), o.node.ID(), []byte("for theirs")); err != nil {
-		t.Fatal(err)
-	}
-	o.hears("control: for theirs")
+	theyHear("our broadcast is heard", "control: from ours", func() error { return b.Broadcast(t.Context(), []byte("from ours")) })
+	theyHear("a message of ours is heard", "control: for theirs", func() error {
+		return b.Send(t.Context(), o.node.ID(), []byte("for theirs"))
+	})
 }
