@@ -60,6 +60,27 @@ func many() (names []string) {
 	return names
 }
 
+// TestPartitionsWithoutCluster: partitions are for clusters only. One configuration serves both, and names stay as they are.
+func TestPartitionsWithoutCluster(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	r := newRig(t, redisengine.Config{ShardedPubSubPartitions: 16}, single(server))
+	r.subscribe(many()...)
+	r.works("before", many()...)
+	server.Must("CLIENT", "KILL", "TYPE", "pubsub")
+	for _, channel := range many() {
+		r.rec.WaitResumed(t, channel, 1)
+	}
+	r.works("after", many()...)
+	if n, err := server.Do("EXISTS", "centrifugo.stream.news:0").AsInt64(); err != nil || n != 1 {
+		t.Errorf("%d, %v: the stream has another name", n, err)
+	}
+	server.Kill()
+	r.unreachable()
+	server.Restart()
+	r.works("restarted", many()...)
+}
+
 // TestClusterFailover: subscriptions outlive the loss of a node, and its replica takes over.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()

@@ -52,7 +52,7 @@ func run(t testing.TB, b *redisengine.Broker) {
 }
 
 // parallel is how many tests run at once. Most of the time they wait for servers.
-const parallel = "6"
+const parallel = "8"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -106,18 +106,11 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.Cluster(t, 3, 0)
 	for name, cfg := range map[string]redisengine.Config{
-		"streams": {}, "lists": {HistoryUseLists: true},
-		"sharded": {ShardedPubSubPartitions: 16}, "sharded lists": {ShardedPubSubPartitions: 16, HistoryUseLists: true},
+		"streams": {}, "lists": {HistoryUseLists: true}, "sharded": {ShardedPubSubPartitions: 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			suite(t, cfg, redislink.Config{ClusterAddress: []string{c.Addrs()}})
 		})
 	}
-}
-
-// TestPartitionsWithoutCluster: partitions are for clusters only; one configuration serves both.
-func TestPartitionsWithoutCluster(t *testing.T) {
-	t.Parallel()
-	suite(t, redisengine.Config{ShardedPubSubPartitions: 16}, redislink.Config{Address: []string{redistest.Start(t).Addr}})
 }
