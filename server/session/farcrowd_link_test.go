@@ -147,6 +147,8 @@ func (l *farLink) answer() {
 // send is a message of the servers to the node.
 func (l *farLink) send(m farMessage) {
 	switch {
+	case l.house.crowd.near == nearBroker:
+		l.hand(m)
 	case !l.effective[m.channel]:
 	case l.down:
 		l.lose(m)
@@ -168,17 +170,21 @@ func (l *farLink) deliver(n int) {
 	for range n {
 		m := l.feed[0]
 		l.feed[0], l.feed = farMessage{}, l.feed[1:]
-		var wake engine.Wake
-		switch {
-		case m.post != nil:
-			wake = l.table.Publication(m.channel, m.pub, m.prev, m.at)
-		case m.leaves:
-			wake = l.table.Leave(m.channel, m.info)
-		default:
-			wake = l.table.Join(m.channel, m.info)
-		}
-		l.table.Wake(wake)
+		l.hand(m)
 	}
+}
+
+func (l *farLink) hand(m farMessage) {
+	var wake engine.Wake
+	switch {
+	case m.post != nil:
+		wake = l.table.Publication(m.channel, m.pub, m.prev, m.at)
+	case m.leaves:
+		wake = l.table.Leave(m.channel, m.info)
+	default:
+		wake = l.table.Join(m.channel, m.info)
+	}
+	l.table.Wake(wake)
 }
 
 // deliverOld gives the node what was sent up to a moment.
