@@ -38,7 +38,9 @@ func newFarHouse(c *farCrowd, number int) *farHouse {
 	h.link = newFarLink(h, table)
 	h.calls = &farCalls{farLink: h.link, house: h}
 	h.work = newFarWork(h)
-	table.Connect(h.calls)
+	if c.near != nearBroker {
+		table.Connect(h.calls)
+	}
 	h.node = &Node{
 		Settings: c.node.Settings, Broker: h.calls, Presence: farPresent{h.calls}, Lanes: h.work, Table: table, Users: hub.NewUsers(), Loops: loops,
 		Pool: &c.pool, Fetches: &c.pool, Metrics: metrics.New(metrics.Config{Loops: len(loops)}), Log: c.log, Now: c.node.Now,
