@@ -22,7 +22,7 @@ test: ## everything that a change has to pass; installs what it needs
 bench: ## the benchmarks of all packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-fuzz: ## every fuzz target for FUZZTIME, then the crowd CROWDRUNS times
+fuzz: ## every fuzz target for FUZZTIME, then the crowds CROWDRUNS times
 	./scripts/fuzz.sh $(FUZZTIME) $(CROWDRUNS)
 
 generate: ## generated code, from the .proto files

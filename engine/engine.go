@@ -106,10 +106,11 @@ type Broker interface {
 	// RemoveHistory drops the publications of a channel and keeps its position.
 	RemoveHistory(ctx context.Context, channel string) error
 	// Subscribe starts delivery of a channel to this node, and Unsubscribe ends it. Both return at once. Whether it worked is told
-	// by Reporter.Subscribed, once for each Subscribe, on another goroutine. From then on the broker keeps the subscription over
-	// any loss of its connections. The caller subscribes to no channel that is subscribed or under way, and unsubscribes only from
-	// those that are; after Unsubscribe it may subscribe again at once. A local broker delivers everything and does nothing here:
-	// it tells nothing either.
+	// by Reporter.Subscribed, once for each Subscribe, on another goroutine and within seconds, be it as ErrUnreachable: clients wait
+	// for nothing else meanwhile. From then on the broker keeps the subscription over any loss of its connections. The caller subscribes
+	// to no channel that is subscribed or under way, and unsubscribes only from those that are; after Unsubscribe it may subscribe again
+	// at once. It holds a lock that Receiver and Reporter take, too, so what these two lock must not be held while one of those is called.
+	// A local broker delivers everything and does nothing here: it tells nothing either.
 	Subscribe(channel string)
 	Unsubscribe(channel string)
 	// Local reports that no method ever blocks, so that loops may call them.

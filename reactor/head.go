@@ -122,16 +122,16 @@ func headEnd(b []byte, seen int) (size int, err error) {
 	}
 }
 
-// parse reads a whole head, its last empty line included, into h.
+// parse reads a whole head, its last empty line included, into h. headEnd has found its end, and that all of its lines end with CR LF.
 func (h *Head) parse(b []byte, fieldsMax int) error {
 	*h = Head{fields: h.fields[:0]}
 	text := unsafe.String(unsafe.SliceData(b), len(b))
-	line, text, _ := strings.Cut(text, "\r\n")
+	line, text := cutLine(text)
 	if err := h.parseRequestLine(line); err != nil {
 		return err
 	}
 	for {
-		line, text, _ = strings.Cut(text, "\r\n")
+		line, text = cutLine(text)
 		if line == "" {
 			return nil
 		}
@@ -142,6 +142,11 @@ func (h *Head) parse(b []byte, fieldsMax int) error {
 			return err
 		}
 	}
+}
+
+func cutLine(text string) (line, rest string) {
+	end := strings.IndexByte(text, '\n')
+	return text[:end-1], text[end+1:]
 }
 
 func (h *Head) parseRequestLine(line string) error {

@@ -216,3 +216,17 @@ func FuzzHead(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkHead(b *testing.B) {
+	raw := []byte(upgradeRequest())
+	var h Head
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := readHead(raw, &h); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := checkUpgrade(&h); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -265,3 +265,28 @@ func listenerOf(t *testing.T, r *Reactor) int {
 	t.Fatal("no listener")
 	return 0
 }
+
+// Loops that nobody waits for sleep through the ticks; a deadline wakes the one that has it.
+func TestIdleLoopsSleep(t *testing.T) {
+	router, ch := conns(func() *pipe {
+		return &pipe{onExpire: func(p *pipe, _ loop.Time) { p.send("expired") }}
+	})
+	r := start(t, Config{Loops: 2}, router)
+	turns := func() (n uint64) {
+		for _, l := range r.Stats().Loops {
+			counts, _ := l.Lag.Read()
+			for _, c := range counts {
+				n += c
+			}
+		}
+		return n
+	}
+	before := turns()
+	time.Sleep(5 * loop.TickPeriod)
+	if n := turns() - before; n > 0 {
+		t.Errorf("%d turns of loops without conns", n)
+	}
+	c, s := opened(t, r, ch)
+	onLoop(r, s.Loop().ID(), func() { s.Arm(s.Loop().Now().After(2 * loop.TickPeriod)) })
+	c.expect("expired")
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for the given time each (default 60s), then the crowd of clients with the given number of seeds (default
-# 5000, some ten minutes). A finding stops it; the input of a target is then in testdata/fuzz, a seed is printed with the command
-# that repeats it.
+# Runs every fuzz target for the given time each (default 60s), then the crowds of clients, over an engine that is local and one that
+# is not, with the given number of seeds (default 5000, some fifteen minutes). A finding stops it; the input of a target is then in
+# testdata/fuzz, a seed is printed with the command that repeats it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-60s}
@@ -17,3 +17,6 @@ done
 
 echo "== a crowd, $crowdruns times"
 go test ./server/session -run '^TestCrowd$' -count=1 -timeout 0 -crowdruns="$crowdruns"
+
+echo "== a crowd far from its engine, $crowdruns times"
+go test ./server/session -run '^TestFarCrowd$' -count=1 -timeout 0 -farruns="$crowdruns"

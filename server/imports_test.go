@@ -30,6 +30,7 @@ var importTable = []rule{
 	{from: "engine/redisengine", deny: []string{"server/...", "reactor/...", "engine/memengine", "engine/natsengine"}},
 	{from: "engine/redisengine/redislink", only: []string{"engine", "engine/tlsclient"}},
 	{from: "engine/natsengine", deny: []string{"server/...", "reactor/...", "engine/memengine", "engine/redisengine"}},
+	{from: "engine/redisnats", only: []string{"codec", "engine"}},
 	{from: "engine/tlsclient", only: []string{}},
 	{from: "engine/enginetest", deny: []string{"server/...", "reactor/..."}},
 	{from: "engine/enginetest/redistest", only: []string{}},

@@ -83,6 +83,9 @@ func (a alone) Channels(match func(channel string) bool) map[string]int {
 func (s *Server) watch() {
 	s.metrics.WatchNode(s.gauges)
 	s.metrics.WatchReactor(s.reactorGauges)
+	if s.engines.Gauges != nil {
+		s.metrics.WatchBrokers(s.engines.Gauges)
+	}
 }
 
 // label has the metrics tell the namespaces of rules apart, if that is wanted.

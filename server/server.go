@@ -46,6 +46,8 @@ type Engines struct {
 	Broker   engine.Broker
 	Presence engine.Presence
 	Bus      engine.Bus // nil: there are no other nodes
+	// Gauges is the state of brokers on other machines; nil if there are none.
+	Gauges func() []metrics.BrokerGauges
 	// Run is what has to run as long as the node does, that of the broker included.
 	Run []func(context.Context) error
 }

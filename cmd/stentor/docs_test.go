@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"stentor/engine/enginetest/natstest"
 	"stentor/server/config"
 )
 
@@ -79,12 +80,14 @@ func isOption(path string) bool {
 
 // ownMetrics are the names of the metrics that only this server has, as a running one shows them.
 func ownMetrics(t *testing.T) map[string]bool {
-	p := start(t, quickStart, "--prometheus.enabled")
 	names := map[string]bool{}
-	for _, line := range strings.Split(p.get("/metrics"), "\n") {
-		if name, found := strings.CutPrefix(line, "# TYPE "); found && strings.HasPrefix(name, "stentor_") {
-			name, _, _ = strings.Cut(name, " ")
-			names[name] = true
+	for _, cfg := range []string{quickStart, natsConfig(natstest.Start(t).URL())} { // alone, and with a broker
+		p := start(t, cfg, "--prometheus.enabled")
+		for line := range strings.SplitSeq(p.get("/metrics"), "\n") {
+			if name, found := strings.CutPrefix(line, "# TYPE "); found && strings.HasPrefix(name, "stentor_") {
+				name, _, _ = strings.Cut(name, " ")
+				names[name] = true
+			}
 		}
 	}
 	return names

@@ -12,6 +12,7 @@ import (
 	"stentor/engine/natsengine"
 	"stentor/engine/redisengine"
 	"stentor/engine/redisengine/redislink"
+	"stentor/engine/redisnats"
 	"stentor/engine/tlsclient"
 	"stentor/server"
 	"stentor/server/channel"
@@ -60,9 +61,25 @@ func (o *opener) broker() error {
 		o.engines.Broker = o.inMemory()
 		return nil
 	case "nats":
-		return o.nats()
+		e, err := o.nats(o.node, false)
+		if err != nil {
+			return err
+		}
+		o.engines.Broker, o.engines.Bus = e, e
+		o.shows(natsGauges(e))
+		o.runs(e.Run)
+		return nil
 	case "redis":
-		return o.redisBroker()
+		b, err := o.redis(o.node)
+		if err != nil {
+			return err
+		}
+		o.engines.Broker, o.engines.Bus = b, b
+		o.shows(redisGauges(b))
+		o.runs(b.Run)
+		return nil
+	case "redisnats":
+		return o.redisNATS()
 	default:
 		return fmt.Errorf("the %s broker is not built yet", kind)
 	}
@@ -80,8 +97,8 @@ func (o *opener) presence() error {
 	}
 }
 
-// redisBroker keeps channels in the Redis of broker.redis, or of engine.redis.
-func (o *opener) redisBroker() error {
+// redis keeps channels in the Redis of broker.redis, or of engine.redis.
+func (o *opener) redis(node engine.Node) (*redisengine.Broker, error) {
 	path, prefix, connection, options := "engine.redis", o.cfg.Engine.Redis.Prefix, &o.cfg.Engine.Redis.RedisConnection, &o.cfg.Engine.Redis.RedisBrokerOptions
 	if o.cfg.Broker.Enabled {
 		c := &o.cfg.Broker.Redis
@@ -89,15 +106,31 @@ func (o *opener) redisBroker() error {
 	}
 	link, err := o.link(path, connection)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b, err := redisengine.New(redisengine.Config{
 		Prefix: prefix, HistoryUseLists: options.HistoryUseLists, ShardedPubSubPartitions: options.ShardedPubSubPartitions,
-	}, link, o.node, o.log)
+	}, link, node, o.log)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	o.engines.Broker, o.engines.Bus = b, b
+	return b, nil
+}
+
+// redisNATS keeps channels in Redis and carries publications by NATS.
+func (o *opener) redisNATS() error {
+	sorter := redisnats.NewSorter(o.node)
+	carrier, err := o.nats(sorter, true)
+	if err != nil {
+		return err
+	}
+	store, err := o.redis(o.node) // which is told nothing: there are no subscriptions in Redis
+	if err != nil {
+		return err
+	}
+	b := redisnats.New(store, carrier, sorter)
+	o.engines.Broker, o.engines.Bus = b, carrier
+	o.shows(redisGauges(store), natsGauges(carrier))
 	o.runs(b.Run)
 	return nil
 }
@@ -152,33 +185,29 @@ func (o *opener) inMemory() *memengine.Engine {
 	return o.memory
 }
 
-func (o *opener) nats() error {
+// nats carries publications, and their positions if somebody gives them some. These are of single channels, so there are no patterns then.
+func (o *opener) nats(node engine.Node, positions bool) (*natsengine.Engine, error) {
 	c := &o.cfg.Broker.NATS
 	secure, err := clientTLS("broker.nats.tls", &c.TLS)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rules, err := channel.NewRules(o.cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e, err := natsengine.New(natsengine.Config{
+	return natsengine.New(natsengine.Config{
 		URL:            c.URL,
 		Prefix:         c.Prefix,
 		DialTimeout:    c.DialTimeout.Std(),
 		WriteTimeout:   c.WriteTimeout.Std(),
 		TLS:            secure,
 		Name:           cmp.Or(o.cfg.Node.Name, "stentor-"+o.uid),
-		AllowWildcards: c.AllowWildcards,
+		AllowWildcards: c.AllowWildcards && !positions,
 		Within:         within(rules),
-		Raw:            natsengine.Raw{Enabled: c.RawMode.Enabled, Prefix: c.RawMode.Prefix, Replacements: c.RawMode.ChannelReplacements},
-	}, o.node, o.log)
-	if err != nil {
-		return err
-	}
-	o.engines.Broker, o.engines.Bus = e, e
-	o.runs(e.Run)
-	return nil
+		Raw:            natsengine.Raw{Enabled: c.RawMode.Enabled && !positions, Prefix: c.RawMode.Prefix, Replacements: c.RawMode.ChannelReplacements},
+		Positions:      positions,
+	}, node, o.log)
 }
 
 // within keeps a pattern to its own namespace, and from private channels unless it is private itself. Changes of these rules, which are

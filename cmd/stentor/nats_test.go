@@ -14,7 +14,7 @@ import (
 func natsConfig(url string) string {
 	return `{"client":{"insecure":true},"http_api":{"key":"` + quickStartAPIKey + `"},
 	"broker":{"enabled":true,"type":"nats","nats":{"url":"` + url + `","allow_wildcards":true}},
-	"channel":{"without_namespace":{"allow_subscribe_for_client":true},
+	"channel":{"without_namespace":{"allow_subscribe_for_client":true,"allow_wildcards":true},
 		"namespaces":[{"name":"room","allow_subscribe_for_client":true,"join_leave":true,"force_push_join_leave":true}]}}`
 }
 

@@ -17,6 +17,7 @@ var concurrentTests = []testCase{
 	{"concurrent/idempotency", engine.History | engine.Idempotency, testConcurrentKeys},
 	{"concurrent/versions", engine.History | engine.Versions, testConcurrentVersions},
 	{"concurrent/first use", engine.History, testConcurrentFirstUse},
+	{"concurrent/subscribing", 0, testConcurrentSubscribing},
 }
 
 // Sizes of the concurrent tests: enough to meet, little enough for the race detector.
@@ -67,6 +68,31 @@ func testPlainOrder(f *fixture) {
 		}
 		next[i]++
 	}
+}
+
+// testConcurrentSubscribing: a node subscribes and unsubscribes while it holds a lock that it takes for each delivery, too. An engine that
+// delivers under a lock of its own, and wants that one then, stands still here.
+func testConcurrentSubscribing(f *fixture) {
+	if f.Broker.Local() {
+		return
+	}
+	ch := f.channel("news")
+	together(publishers, func(i int) {
+		other := fmt.Sprintf("%s-%d", ch, i)
+		for n := range perChannel {
+			f.mustPublish(ch, "x", engine.PublishOptions{})
+			if n%8 > 0 {
+				continue
+			}
+			f.rec.locked(func() { f.Broker.Subscribe(other) })
+			if err := f.rec.WaitSubscribed(f.T, other); err != nil {
+				f.Errorf("subscribe: %v", err)
+				return
+			}
+			f.rec.locked(func() { f.Broker.Unsubscribe(other) })
+		}
+	})
+	f.rec.Wait(f.T, ch, publishers*perChannel)
 }
 
 // testOrder: whoever publishes, offsets are delivered as 1, 2, 3, …, each with the data it was given to.

@@ -109,6 +109,13 @@ func (r *Recorder) Resumed(channels []string) {
 	r.notify()
 }
 
+// locked does something while nothing can be delivered.
+func (r *Recorder) locked(do func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do()
+}
+
 // WaitSubscribed waits for the outcome of a Subscribe and takes it: each call has one of its own.
 func (r *Recorder) WaitSubscribed(t testing.TB, channel string) (err error) {
 	t.Helper()

@@ -28,12 +28,19 @@ func FuzzDeliver(f *testing.F) {
 		f.Add(codec.AppendCarried(nil, &m), false)
 		f.Add(codec.AppendCarried(nil, &m), true)
 	}
+	engines := make(map[bool]*Engine) // with queues, which take long to make
+	for _, raw := range []bool{false, true} {
+		e, err := New(Config{URL: "localhost", Raw: Raw{Enabled: raw}}, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			f.Fatal(err)
+		}
+		engines[raw] = e
+	}
 	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
 		rec := enginetest.NewRecorder()
-		e, err := New(Config{URL: "localhost", Raw: Raw{Enabled: raw}}, rec, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := engines[raw]
+		e.node = rec
+		e.stats.malformed.Store(0)
 		subject, err := e.names.subject("news")
 		if err != nil {
 			t.Fatal(err)

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"math"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,10 +16,11 @@ import (
 	"stentor/engine"
 )
 
-// A server that does not answer pings is given up after pingInterval × (pingsMissedMax + 1).
+// A server that says nothing for SilenceMax, although it is asked every pingInterval, is given up. The library's own count of answers
+// that are missing would not do: they come behind everything else that waits, and while we take no more there are none.
 const (
-	pingInterval   = time.Second
-	pingsMissedMax = 2
+	pingInterval = time.Second
+	SilenceMax   = 3 * time.Second
 )
 
 // link is one connection, from its start to its end.
@@ -43,92 +43,6 @@ type link struct {
 type refusals struct {
 	subscribe, publish map[string]error
 	full               error // a limit on subscriptions: it is not said which ones
-}
-
-// batch is what is published with one flush.
-type batch struct {
-	parcels []parcel
-	bytes   int
-	done    chan struct{} // closed when the flush has ended, and errors are set
-}
-
-// parcel is one message to be published.
-type parcel struct {
-	subject string
-	payload []byte
-	err     error
-}
-
-// parcelCost is what a parcel weighs besides its payload: itself and whoever waits for it.
-const parcelCost = 4096
-
-// BatchBytesMax bounds what waits to be published.
-const BatchBytesMax = 64 << 20
-
-// add puts p into the next batch, and says where.
-func (l *link) add(p parcel) (*batch, int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.over {
-		return nil, 0, engine.ErrUnreachable
-	}
-	if l.next == nil {
-		l.next = &batch{parcels: make([]parcel, 0, max(l.size, 1)), done: make(chan struct{})}
-	}
-	b := l.next
-	if b.bytes > BatchBytesMax {
-		return nil, 0, engine.ErrOverloaded
-	}
-	b.parcels = append(b.parcels, p)
-	b.bytes += parcelCost + len(p.payload)
-	return b, len(b.parcels) - 1, nil
-}
-
-// take is the batch of all that was added so far; nil if there is nothing.
-func (l *link) take() *batch {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.next
-	if l.next = nil; b != nil {
-		l.size = len(b.parcels)
-	}
-	return b
-}
-
-// write puts the messages of b on their way.
-func (l *link) write(b *batch) {
-	for i := range b.parcels {
-		p := &b.parcels[i]
-		p.err = l.send(p.subject, p.payload)
-		p.payload = nil
-	}
-}
-
-// finish tells those who wait. With err nothing is known of any message that was written.
-func (b *batch) finish(refused map[string]error, err error) {
-	for i := range b.parcels {
-		if p := &b.parcels[i]; p.err == nil {
-			if p.err = err; err == nil {
-				p.err = refused[p.subject]
-			}
-		}
-	}
-	close(b.done)
-}
-
-// send puts a message on its way.
-func (l *link) send(subject string, payload []byte) error {
-	switch err := l.nc.Publish(subject, payload); {
-	case err == nil:
-		return nil
-	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("natsengine: %d bytes for %s are more than NATS takes; raise max_payload of the NATS server (%d): %w",
-			len(payload), subject, l.nc.MaxPayload(), err)
-	case errors.Is(err, nats.ErrBadSubject):
-		return err
-	default:
-		return fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
-	}
 }
 
 // end closes the connection and tells those who wait.
@@ -230,7 +144,7 @@ func (e *Engine) connect(ctx context.Context) (*link, error) {
 		Timeout:        e.cfg.DialTimeout,
 		FlusherTimeout: e.cfg.WriteTimeout,
 		PingInterval:   pingInterval,
-		MaxPingsOut:    pingsMissedMax,
+		MaxPingsOut:    math.MaxInt32,
 		SkipHostLookup: true, // the dialer does it, within its time
 		CustomDialer:   d,
 		ClosedCB:       func(*nats.Conn) { close(l.ended) },
@@ -243,6 +157,7 @@ func (e *Engine) connect(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	d.last.stop() // from here on it is for serve to end it
+	d.last.watch()
 	l.nc = nc
 	return l, nil
 }
@@ -290,60 +205,4 @@ func servers(list string) ([]string, error) {
 		return nil, errors.New("broker.nats.url is empty; write for example nats://localhost:4222")
 	}
 	return servers, nil
-}
-
-// dialer makes sockets for one attempt to connect, which end with ctx.
-type dialer struct {
-	ctx    context.Context
-	limit  time.Duration
-	intake *intake
-
-	last *socket
-	err  error // of the last failure
-}
-
-// Dial implements nats.CustomDialer.
-func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: d.limit}).DialContext(d.ctx, network, address)
-	if err != nil {
-		d.err = err
-		return nil, err
-	}
-	d.last = &socket{Conn: conn, intake: d.intake}
-	d.last.stop = context.AfterFunc(d.ctx, func() { conn.Close() })
-	return d.last, nil
-}
-
-// socket is the connection below nats.Conn.
-type socket struct {
-	net.Conn
-	intake *intake
-	closed atomic.Bool
-	stop   func() bool
-}
-
-// Read holds back while too much waits for the deliverers.
-func (s *socket) Read(b []byte) (int, error) {
-	for s.intake.full() && !s.closed.Load() {
-		time.Sleep(intakePause)
-	}
-	n, err := s.Conn.Read(b)
-	s.intake.bytes.Add(int64(n))
-	return n, err
-}
-
-// Write ends the connection when it fails. The library drops what it could not write and goes on, so a later PONG would confirm what
-// never went out.
-func (s *socket) Write(b []byte) (int, error) {
-	n, err := s.Conn.Write(b)
-	if err != nil {
-		s.Close()
-	}
-	return n, err
-}
-
-func (s *socket) Close() error {
-	s.closed.Store(true)
-	s.stop()
-	return s.Conn.Close()
 }

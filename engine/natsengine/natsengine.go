@@ -12,7 +12,7 @@
 // the write timeout if the server does not answer. As with every server that does not answer, such a publication may have been
 // carried all the same.
 //
-// Connections. A nats.Conn here lives as long as its socket. When that is lost (or a PONG is missing for some three seconds), Run makes
+// Connections. A nats.Conn here lives as long as its socket. When that is lost (or silent for three seconds), Run makes
 // another one, for ever: it subscribes anew to all channels, only then lets publishes through, and tells Reporter.Resumed.
 // Between two connections everything is answered with engine.ErrUnreachable at once. The library could reconnect by itself, but then
 // it would take what is published into a buffer whose fate nobody learns, hold its lock while it dials, and give up for good on errors
@@ -28,6 +28,8 @@
 // are refused. With AllowWildcards the tokens * and > in a subscribed channel are those of NATS, and the server does the matching:
 // the receiver gets what came as a publication of the pattern, with the channel where it was published in its field Channel. So the
 // node must not match patterns by itself on top. Joins and leaves do not go to patterns, as everywhere.
+//
+// Positions. Whoever keeps history beside NATS gives the offsets, and Hand carries them along: see package redisnats.
 //
 // A subscription costs some 350 bytes on the heap, most of it in nats.go (TestSubscriptionBytes).
 package natsengine

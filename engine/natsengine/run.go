@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,11 +135,14 @@ func (e *Engine) serve(ctx context.Context, l *link) {
 		l.end()
 	}()
 	if err := e.resume(l); err != nil {
-		e.log.Error("the connection to NATS was lost while subscribing anew", "error", err)
+		if ctx.Err() == nil {
+			e.log.Error("the connection to NATS was lost while subscribing anew", "error", err)
+		}
 		return
 	}
 	e.live.Store(l)
 	e.start()
+	e.log.Info(e.connected(), "url", redacted(l.nc.ConnectedUrlRedacted()), "server", l.nc.ConnectedServerName(), "subscriptions", len(e.subs))
 	for {
 		select {
 		case <-ctx.Done():
@@ -154,6 +159,14 @@ func (e *Engine) serve(ctx context.Context, l *link) {
 	}
 }
 
+// connected says that the engine works.
+func (e *Engine) connected() string {
+	if e.stats.connects.Load() > 1 {
+		return "connected to NATS again"
+	}
+	return "connected to NATS"
+}
+
 // configured are the servers that the configuration names.
 func (e *Engine) configured() []string {
 	list, _ := servers(e.cfg.URL) // New has looked
@@ -162,21 +175,12 @@ func (e *Engine) configured() []string {
 
 // resume makes all subscriptions on a new connection, and tells of them if there were any.
 func (e *Engine) resume(l *link) error {
-	text := "connected to NATS"
-	if e.stats.connects.Add(1) > 1 {
-		text = "connected to NATS again"
-	}
-	e.log.Info(text, "url", redacted(l.nc.ConnectedUrlRedacted()), "server", l.nc.ConnectedServerName(), "subscriptions", len(e.subs))
+	e.stats.connects.Add(1)
 	if err := e.subscribeBus(l); err != nil {
 		return err
 	}
-	names := make([]string, 0, len(e.subs))
-	for channel := range e.subs {
-		names = append(names, channel)
-	}
-	for rest := names; len(rest) > 0; {
-		some := rest[:min(len(rest), ordersPerRound)]
-		rest = rest[len(some):]
+	names := slices.Collect(maps.Keys(e.subs))
+	for some := range slices.Chunk(names, ordersPerRound) {
 		for _, channel := range some {
 			if err := e.subscribe(l, channel); err != nil {
 				return err
@@ -190,9 +194,7 @@ func (e *Engine) resume(l *link) error {
 			e.log.Error("NATS refuses subscriptions that it had taken before; their channels are silent", "count", n, "limit", refused.full)
 		}
 	}
-	for rest := names; len(rest) > 0; {
-		some := rest[:min(len(rest), ordersPerRound):min(len(rest), ordersPerRound)]
-		rest = rest[len(some):]
+	for some := range slices.Chunk(names, ordersPerRound) {
 		e.node.Resumed(some)
 	}
 	e.stats.resubscribed.Add(int64(len(names)))
@@ -315,50 +317,4 @@ func (e *Engine) forget(channel string) {
 		e.subs = make(map[string]*nats.Subscription) // a map never gives memory back by itself
 	}
 	e.stats.subscriptions.Store(int64(len(e.subs)))
-}
-
-// orders are subscriptions to begin or end, the last word for each channel.
-type orders struct {
-	mu    sync.Mutex
-	list  []*order // oldest first
-	index map[string]*order
-}
-
-type order struct {
-	channel   string
-	subscribe bool // or unsubscribe
-	calls     int  // of Subscribe, each of which gets an answer
-}
-
-func (q *orders) add(channel string, subscribe bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	o := q.index[channel]
-	if o == nil {
-		o = &order{channel: strings.Clone(channel)}
-		if q.index == nil {
-			q.index = make(map[string]*order)
-		}
-		q.index[o.channel] = o
-		q.list = append(q.list, o)
-	}
-	o.subscribe = subscribe
-	if subscribe {
-		o.calls++
-	}
-}
-
-// take takes up to n orders, and reports whether there are more.
-func (q *orders) take(n int) (taken []*order, more bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n = min(n, len(q.list))
-	taken, q.list = q.list[:n:n], q.list[n:]
-	for _, o := range taken {
-		delete(q.index, o.channel)
-	}
-	if len(q.list) == 0 {
-		q.list, q.index = nil, nil
-	}
-	return taken, len(q.list) > 0
 }

@@ -38,7 +38,7 @@ func newNames(cfg *Config) (names, error) {
 	n.base = cfg.Raw.Prefix
 	if err := checkSubject(n.base + "x"); err != nil || strings.ContainsAny(n.base, "*>") {
 		return names{}, fmt.Errorf("broker.nats.raw_mode.prefix = %q: not the beginning of a NATS subject; "+
-			"use letters, digits, - and _, with single dots between, for example updates.", n.base)
+			"use letters, digits, - and _, with single dots between, for example \"updates.\"", n.base)
 	}
 	if n.own = cfg.Prefix + "."; n.reserved(n.base + "x") {
 		return names{}, fmt.Errorf("broker.nats.raw_mode.prefix = %q: these are subjects of NATS or of the nodes; choose another beginning", n.base)

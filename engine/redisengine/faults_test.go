@@ -280,7 +280,7 @@ func TestConnectionKilled(t *testing.T) {
 // TestServerFull: what a full server says is told, and is no reason to try again.
 func TestServerFull(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, "--maxmemory", "1mb", "--maxmemory-policy", "noeviction")
+	server := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
 	r := newRig(t, redisengine.Config{}, single(server))
 	eventually(t, "connected", func() bool { return r.Stats().Shards[0].Reachable })
 	once := engine.PublishOptions{IdempotencyKey: "k"}

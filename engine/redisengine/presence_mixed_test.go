@@ -19,6 +19,7 @@ import (
 
 // TestPresenceMixed: a node of Centrifugo and one of ours over one Redis see the same clients.
 func TestPresenceMixed(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	a, b := redistest.Start(t), redistest.Start(t)
 	for name, cfg := range presenceConfigs(a) {
 		t.Run(name, func(t *testing.T) {

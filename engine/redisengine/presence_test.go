@@ -90,6 +90,7 @@ func presenceConfigs(s *redistest.Server) map[string]redisengine.PresenceConfig 
 }
 
 func TestPresence(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	server := redistest.Start(t)
 	for name, cfg := range presenceConfigs(server) {
 		t.Run(name, func(t *testing.T) { presenceSuite(t, cfg, redislink.Config{Address: []string{server.Addr}}) })
@@ -97,15 +98,18 @@ func TestPresence(t *testing.T) {
 }
 
 func TestPresenceRESP2(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	presenceSuite(t, redisengine.PresenceConfig{UserMapping: true}, redislink.Config{Address: []string{redistest.Start(t).Addr}, ForceRESP2: true})
 }
 
 func TestPresenceShards(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	link := redislink.Config{Address: []string{redistest.Start(t).Addr, redistest.Start(t).Addr}}
 	presenceSuite(t, redisengine.PresenceConfig{UserMapping: true}, link)
 }
 
 func TestPresenceCluster(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	nodes := redistest.Cluster(t, 3, 0)
 	for name, cfg := range presenceConfigs(nodes.Servers[0]) {
 		t.Run(name, func(t *testing.T) { presenceSuite(t, cfg, redislink.Config{ClusterAddress: []string{nodes.Addrs()}}) })
@@ -349,6 +353,7 @@ func TestPresenceUnreachable(t *testing.T) {
 
 // TestPresenceReplica: presence is read from replicas, which nothing can be removed from, and from the master if there is none.
 func TestPresenceReplica(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	group := redistest.Sentinel(t)
 	link := reach(t, redislink.Config{SentinelAddress: []string{group.Addrs()}, SentinelMasterName: redistest.MasterName, ReplicaReads: true})
 	shard := link.Shards()[0]

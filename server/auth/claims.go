@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"stentor/codec"
 )
 
 // ConnectClaims is what a connection token says, all of it verified.
@@ -180,7 +182,7 @@ func mustBeText(value []byte) error {
 // reference use take a number in quotes too.
 func seconds(value []byte) (float64, error) {
 	digits := bytes.Trim(value, `"`)
-	if len(digits) > 0 && (digits[0] == '-' || '0' <= digits[0] && digits[0] <= '9') && json.Valid(digits) {
+	if len(digits) > 0 && (digits[0] == '-' || '0' <= digits[0] && digits[0] <= '9') && codec.ValidJSON(digits) {
 		if f, err := strconv.ParseFloat(string(digits), 64); err == nil {
 			return f, nil
 		}

@@ -66,7 +66,8 @@ var features = []feature{
 	{[]string{"opentelemetry"}, "tracing is" + ignored, func(c *Config) bool { return c.OpenTelemetry.Enabled }},
 	{[]string{"graphite"}, "the Graphite exporter is" + ignored, func(c *Config) bool { return c.Graphite.Enabled }},
 	{[]string{"consumers"}, "consumers are" + ignored, anyConsumer},
-	{[]string{"enable_unreleased_features"}, "there are no unreleased features; accepted and ignored", nil},
+	{[]string{"enable_unreleased_features"}, "there are no unreleased features but broker.type redisnats; accepted and ignored",
+		func(c *Config) bool { return c.BrokerType() != "redisnats" }},
 }
 
 func otherThanStream(c *Config) bool {

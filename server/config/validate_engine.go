@@ -30,8 +30,8 @@ func (p *checker) engines() {
 		p.fail("broker.type", c.Broker.Type, "the PostgreSQL broker is not built yet", "use redis or nats")
 	case c.Broker.Enabled && c.Broker.Type == "redisnats" && !c.EnableUnreleasedFeatures:
 		p.fail("broker.type", c.Broker.Type, "needs enable_unreleased_features", "set that, or use redis or nats")
-	case c.Broker.Enabled && c.Broker.Type == "redisnats":
-		p.fail("broker.type", c.Broker.Type, "history in Redis with the PUB/SUB of NATS is not built yet", "use redis or nats")
+	case c.Broker.Enabled && c.Broker.Type == "redisnats" && c.Broker.NATS.RawMode.Enabled:
+		p.fail("broker.nats.raw_mode.enabled", "true", "carries no offsets, which redisnats needs", "turn it off, or use nats")
 	}
 	if c.Controller.Enabled {
 		if c.Controller.Type == "" {
@@ -76,6 +76,9 @@ func (c *Config) engineAdvice() (list []Warning) {
 				"to have that of all nodes")
 		}
 	})
+	if n := c.Broker.NATS; c.BrokerType() == "redisnats" && n.AllowWildcards {
+		say("broker.nats.allow_wildcards", "broker.nats.allow_wildcards has no effect with redisnats: there are no patterns")
+	}
 	return list
 }
 

@@ -24,10 +24,12 @@ type start struct {
 	members int
 }
 
-// Limits of what is collected for a channel. The oldest go first; who would have needed them has missed something and fails as Lost.
+// Limits of what is collected for a channel, and for all channels of a loop. The oldest go first; who would have needed them has missed
+// something and fails as Lost, for which the newest always stays.
 const (
-	collectedItemsMax = 4096
-	collectedBytesMax = 4 << 20
+	collectedItemsMax      = 4096
+	collectedBytesMax      = 4 << 20
+	collectedTotalBytesMax = 64 << 20
 )
 
 // Silence keeps everything from s, which was subscribed a moment ago, until LetIn. With collect, publications with an offset are kept
@@ -100,10 +102,13 @@ func (o *local) forgo(s *Subscription) {
 		return
 	}
 	delete(k.silent, s)
+	before := k.bytes
 	if len(k.silent) > 0 {
 		k.leave(number)
+		o.collected += k.bytes - before
 		return
 	}
+	o.collected -= before
 	delete(o.collecting, s.channel)
 	if len(o.collecting) == 0 {
 		o.collecting = nil // a map never gives memory back by itself
@@ -123,27 +128,29 @@ func (k *collected) leave(number uint64) {
 }
 
 // keep collects the publications of a batch that is being handed out.
-func (k *collected) keep(events []*event) {
+func (o *local) keep(k *collected, events []*event) {
+	others := o.collected - k.bytes
 	for _, e := range events {
 		if e.kind == codec.Publications && e.pub.Offset > 0 {
 			k.events = append(k.events, e)
 			k.bytes += e.cost()
 		}
 	}
-	n, bytes := max(len(k.events)-collectedItemsMax, 0), k.bytes
-	for _, e := range k.events[:n] {
-		bytes -= e.cost()
-	}
-	for ; bytes > collectedBytesMax; n++ {
+	room := min(collectedBytesMax, collectedTotalBytesMax-others)
+	n, bytes := 0, k.bytes
+	for n < len(k.events)-1 && (len(k.events)-n > collectedItemsMax || bytes > room) {
 		bytes -= k.events[n].cost()
+		n++
 	}
-	if n > 0 {
-		k.drop(n)
-	}
+	k.drop(n)
+	o.collected = others + k.bytes
 }
 
 // drop lets go the n oldest.
 func (k *collected) drop(n int) {
+	if n == 0 {
+		return
+	}
 	for _, e := range k.events[:n] {
 		k.bytes -= e.cost()
 	}

@@ -61,8 +61,9 @@ type local struct {
 	items, bytes atomic.Int64
 
 	collecting map[*Channel]*collected // nil while there are none
+	collected  int                     // bytes in them
 
-	_ [56]byte // cache lines of its own
+	_ [48]byte // cache lines of its own
 }
 
 // Limits of what waits in the channels of one loop. The mailbox, which has the same, is emptied at every turn; a walk over a

@@ -236,6 +236,48 @@ func TestCollectedTooMuch(t *testing.T) {
 	}
 }
 
+// TestCollectedInAll: what all channels of a loop collect has a limit, and is given back. Who would have needed more hears of it.
+func TestCollectedInAll(t *testing.T) {
+	r, _ := newFarRig(t, 1)
+	o := &r.table.locals[0]
+	data := strings.Repeat("1", 1<<20)
+	var silent []*listener
+	for i := range collectedTotalBytesMax/collectedBytesMax + 10 {
+		name := strconv.Itoa(i)
+		x := r.joinWith(0, name, codec.JSON, Options{Positioned: true})
+		r.table.Silence(x.sub, true)
+		silent = append(silent, x)
+		for n := uint64(1); n <= 6; n++ {
+			r.publishData(name, data, n, "e")
+			r.settle()
+		}
+	}
+	sum := 0
+	for _, k := range o.collecting {
+		sum += k.bytes
+	}
+	if most := collectedTotalBytesMax + len(silent)*2<<20; sum != o.collected || sum > most {
+		t.Errorf("%d bytes are collected, %d counted, at most %d wanted", sum, o.collected, most)
+	}
+	lost := 0
+	for i, x := range silent {
+		r.table.Position(x.sub, codec.StreamPosition{Offset: 3, Epoch: "e"})
+		r.table.LetIn(x.sub)
+		if len(x.failed) > 0 {
+			lost++
+		}
+		if (len(x.got) == 3) == (len(x.failed) > 0) || len(x.failed) > 0 && i < collectedTotalBytesMax/collectedBytesMax {
+			t.Errorf("member %d got %d and failed %v", i, len(x.got), x.failed)
+		}
+	}
+	if lost == 0 {
+		t.Error("nobody has lost anything")
+	}
+	if o.collected != 0 || o.collecting != nil {
+		t.Errorf("%d bytes are left", o.collected)
+	}
+}
+
 // TestCollectedLeaves: a silent member that goes takes its share of the collecting with it.
 func TestCollectedLeaves(t *testing.T) {
 	r, _ := newFarRig(t, 1)

@@ -112,7 +112,7 @@ func (p *pending) open() bool {
 	p.walking, p.at, p.end, p.chain = true, 0, 0, p.chainOf()
 	p.late = p.batch.opening != nil && p.table.lag.late(p.batch.opening)
 	if k := p.local().collecting[p.channel]; k != nil {
-		k.keep(p.batch.events)
+		p.local().keep(k, p.batch.events)
 	}
 	switch c := p.channel; {
 	case len(p.batch.events) == 0:

@@ -45,6 +45,7 @@ type Metrics struct {
 
 	node    atomic.Pointer[func() NodeGauges]
 	reactor atomic.Pointer[func() ReactorGauges]
+	brokers atomic.Pointer[func() []BrokerGauges]
 
 	scrape    sync.Mutex // held while a scrape reads; guards what follows
 	apis      []*API

@@ -78,6 +78,12 @@ func busy() *Metrics {
 	m.Survey("channels").Took(3 * time.Millisecond)
 	m.Survey("unasked")
 	m.ControlFailed(ControlJunk)
+	m.WatchBrokers(func() []BrokerGauges {
+		return []BrokerGauges{{
+			Name: "redis", Published: 9, Received: 8, Dropped: 1, Malformed: 2, Resubscribed: 3, Channels: 4,
+			Servers: []BrokerServer{{Name: "127.0.0.1:6379", Reachable: true}, {Name: "b\"", Reachable: true, Listening: true}},
+		}}
+	})
 	m.WatchNode(func() NodeGauges { return NodeGauges{Clients: 3, Users: 2, Subscriptions: 1, Channels: 1, Nodes: 1} })
 	m.WatchReactor(func() ReactorGauges {
 		return ReactorGauges{

@@ -30,6 +30,9 @@ func (m *Metrics) write(w io.Writer) {
 	m.writeAPIs(p)
 	m.writeControl(p)
 	m.requests.write(p)
+	if f := m.brokers.Load(); f != nil {
+		p.brokerGauges((*f)())
+	}
 	if f := m.reactor.Load(); f != nil {
 		p.reactorGauges((*f)())
 	}

@@ -181,6 +181,53 @@ func TestOrdersForOthers(t *testing.T) {
 	}
 }
 
+// TestHeldSubscribes: a client that comes back may subscribe to all its channels at once, each with a token and in a message of its own.
+func TestHeldSubscribes(t *testing.T) {
+	st := newStage(t)
+	st.isFar = true
+	st.start(`{"client":{"user_id_http_header":"X-User","token":{"hmac_secret_key":"secret"}}}`)
+	w := &wire{loop: st.node.Loops[0]}
+	w.handle = w.loop.Add(w)
+	w.session = New(st.node, w, w.handle, codec.JSON, "42")
+	w.say(codec.Command{ID: 1, Method: codec.MethodConnect})
+	all := st.node.Settings.ChannelLimit
+	for i := range all {
+		c := subscribeTo(uint32(2+i), fmt.Sprint("$", i))
+		c.Subscribe.Token = st.token(fmt.Sprintf(`{{token 42 channel=%s info={"about":"%s"}}}`, c.Subscribe.Channel, strings.Repeat("x", 1000)))
+		w.say(c)
+	}
+	for range 3 * all {
+		st.work()
+	}
+	if got := w.replies(t); len(w.closed) > 0 || len(got) != 1+all || got[all].Subscribe == nil {
+		t.Errorf("closed with %v, %d replies", w.closed, len(got))
+	}
+}
+
+// TestOutdoneWhileConnecting: a client that is still connecting has no place among the user's connections yet, and so nobody has a later
+// one.
+func TestOutdoneWhileConnecting(t *testing.T) {
+	st := newStage(t)
+	st.isFar = true
+	st.start(`{"client":{"user_id_http_header":"X-User","subscribe_to_user_personal_channel":{"enabled":true,"single_connection":true}},
+		"channel":{"without_namespace":{"presence":true}}}`)
+	w := &wire{loop: st.node.Loops[0]}
+	w.handle = w.loop.Add(w)
+	w.session = New(st.node, w, w.handle, codec.JSON, "42")
+	w.say(codec.Command{ID: 1, Method: codec.MethodConnect})
+	w.session.Order(last{"42", st.node.places.Add(1)}) // of one that came before and was quicker
+	for range 5 {
+		st.work()
+	}
+	if got := w.replies(t); len(w.closed) > 0 || len(got) != 1 || got[0].Connect == nil {
+		t.Errorf("closed with %v, replies %+v", w.closed, got)
+	}
+	w.session.Order(last{"42", st.node.places.Add(1)})
+	if len(w.closed) != 1 || w.closed[0] != codec.DisconnectConnectionLimit {
+		t.Errorf("closed with %v", w.closed)
+	}
+}
+
 // firstDifference shows where two conversations part, with some lines around.
 func firstDifference(want, got string) string {
 	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")

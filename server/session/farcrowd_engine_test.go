@@ -47,6 +47,9 @@ func (s *farStore) enter(ctx context.Context, channel string, client [16]byte, i
 	if s.present[channel] == nil {
 		s.present[channel] = map[[16]byte]loop.Time{}
 	}
+	if s.crowd.near == nearPresence {
+		ttl = 1000 * time.Hour // it means nothing then
+	}
 	s.present[channel][client] = s.crowd.now.After(ttl)
 	return s.engines[0].AddPresence(ctx, channel, client, info, ttl)
 }
@@ -106,16 +109,18 @@ type farCalls struct {
 	unreachable bool
 }
 
-func (f *farCalls) Local() bool { return false }
+func (f *farCalls) Local() bool { return f.house.crowd.near == nearBroker }
 
 func (f *farCalls) Abilities() engine.Ability { return engine.History | engine.Delta | engine.Joins }
 
 func (f *farCalls) Run(context.Context) error { return nil }
 
-// call has effect done, perhaps.
-func (f *farCalls) call(ctx context.Context, effect func() error) error {
+// call has effect done to a channel, perhaps.
+func (f *farCalls) call(ctx context.Context, local bool, channel string, effect func() error) error {
 	c := f.house.crowd
 	switch {
+	case local:
+		return effect()
 	case c.onLoop:
 		c.fault("a loop waits for the engine")
 	case f.unreachable || c.mishap(40):
@@ -124,11 +129,11 @@ func (f *farCalls) call(ctx context.Context, effect func() error) error {
 	case c.mishap(200):
 		f.panic()
 	}
-	c.meanwhile()
+	f.house.meanwhile(channel)
 	if err := effect(); err != nil {
 		return err
 	}
-	c.meanwhile()
+	f.house.meanwhile(channel)
 	switch {
 	case c.mishap(60):
 		f.house.work.blame()
@@ -148,7 +153,7 @@ func (f *farCalls) panic() {
 }
 
 func (f *farCalls) Publish(ctx context.Context, channel string, p *codec.Publication, o engine.PublishOptions) (got engine.PublishResult, err error) {
-	err = f.call(ctx, func() (err error) {
+	err = f.call(ctx, f.Local(), channel, func() (err error) {
 		got, err = f.house.crowd.store.engine(channel).Publish(ctx, channel, p, o)
 		return err
 	})
@@ -166,7 +171,7 @@ func (f *farCalls) History(
 	if ctx.Value(farCheck{}) != nil {
 		return pubs, top, f.checks(channel, read)
 	}
-	err = f.call(ctx, read)
+	err = f.call(ctx, f.Local(), channel, read)
 	return pubs, top, err
 }
 
@@ -182,30 +187,30 @@ func (f *farCalls) checks(channel string, read func() error) error {
 func (f *farCalls) RemoveHistory(context.Context, string) error { return engine.ErrNotAvailable }
 
 func (f *farCalls) PublishJoin(ctx context.Context, channel string, info *codec.ClientInfo) error {
-	return f.call(ctx, func() error { return f.house.crowd.store.engine(channel).PublishJoin(ctx, channel, info) })
+	return f.call(ctx, f.Local(), channel, func() error { return f.house.crowd.store.engine(channel).PublishJoin(ctx, channel, info) })
 }
 
 func (f *farCalls) PublishLeave(ctx context.Context, channel string, info *codec.ClientInfo) error {
-	return f.call(ctx, func() error { return f.house.crowd.store.engine(channel).PublishLeave(ctx, channel, info) })
+	return f.call(ctx, f.Local(), channel, func() error { return f.house.crowd.store.engine(channel).PublishLeave(ctx, channel, info) })
 }
 
 // farPresent are a node's calls to the store about presence (engine.Presence).
 type farPresent struct{ calls *farCalls }
 
-func (farPresent) Local() bool { return false }
+func (f farPresent) Local() bool { return f.calls.house.crowd.near == nearPresence }
 
 func (f farPresent) store() *farStore { return f.calls.house.crowd.store }
 
 func (f farPresent) AddPresence(ctx context.Context, channel string, client [16]byte, info engine.PresenceInfo, ttl time.Duration) error {
-	return f.calls.call(ctx, func() error { return f.store().enter(ctx, channel, client, info, ttl) })
+	return f.calls.call(ctx, f.Local(), channel, func() error { return f.store().enter(ctx, channel, client, info, ttl) })
 }
 
 func (f farPresent) RemovePresence(ctx context.Context, channel string, client [16]byte, user string) error {
-	return f.calls.call(ctx, func() error { return f.store().leave(ctx, channel, client, user) })
+	return f.calls.call(ctx, f.Local(), channel, func() error { return f.store().leave(ctx, channel, client, user) })
 }
 
 func (f farPresent) Presence(ctx context.Context, channel string) (all map[string]*codec.ClientInfo, err error) {
-	err = f.calls.call(ctx, func() (err error) {
+	err = f.calls.call(ctx, f.Local(), channel, func() (err error) {
 		all, err = f.store().who(ctx, channel)
 		return err
 	})
@@ -213,7 +218,7 @@ func (f farPresent) Presence(ctx context.Context, channel string) (all map[strin
 }
 
 func (f farPresent) PresenceStats(ctx context.Context, channel string) (stats engine.PresenceStats, err error) {
-	err = f.calls.call(ctx, func() (err error) {
+	err = f.calls.call(ctx, f.Local(), channel, func() (err error) {
 		if _, err = f.store().who(ctx, channel); err == nil {
 			stats, err = f.store().engines[0].PresenceStats(ctx, channel)
 		}

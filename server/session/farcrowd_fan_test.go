@@ -221,16 +221,28 @@ func (f *farFan) hear(p *farPipe, r *codec.Reply) {
 	switch {
 	case r.Push != nil:
 		f.pushed(p, r.Push)
-	case len(p.asked) == 0 || p.asked[0].id != r.ID:
-		c.fault("%v: an answer to command %d, which is not the next one: %+v", f, r.ID, r)
 	default:
-		a := p.asked[0]
-		p.asked = p.asked[1:]
+		a := p.answered(r)
 		if a.sub != nil && (a.method == codec.MethodSubscribe || a.method == codec.MethodUnsubscribe) {
 			a.sub.pending--
 		}
 		f.answered(p, a, r)
 	}
+}
+
+// answered takes the command that r answers: the next one, unless publications are waited for, which a local broker gives first.
+func (p *farPipe) answered(r *codec.Reply) *farAsk {
+	for i, a := range p.asked {
+		if a.id == r.ID {
+			p.asked = slices.Delete(p.asked, i, i+1)
+			return a
+		}
+		if a.method != codec.MethodPublish || p.crowd.near != nearBroker {
+			break
+		}
+	}
+	p.crowd.fault("%v: an answer to command %d, which is not the next one: %+v", p.fan, r.ID, r)
+	return nil
 }
 
 func (f *farFan) answered(p *farPipe, a *farAsk, r *codec.Reply) {
@@ -340,6 +352,9 @@ func (f *farFan) pushed(p *farPipe, x *codec.Push) {
 	}
 }
 
+// farPongLate is how long, in ticks, a ping may wait for its pong, and the client for the news.
+const farPongLate = 150
+
 // ended is the server closing the connection, for a reason that must be one.
 func (f *farFan) ended(p *farPipe, d codec.Disconnect) {
 	c := f.crowd
@@ -358,7 +373,7 @@ func (f *farFan) ended(p *farPipe, d codec.Disconnect) {
 		c.trace.Unplaced++
 	case d == codec.DisconnectServerError && p.flooded:
 		c.trace.Flooded++
-	case d == codec.DisconnectNoPong && !c.calm:
+	case d == codec.DisconnectNoPong && (!c.calm || c.now < c.calmed+farPongLate):
 	case d == codec.DisconnectStale && !c.calm:
 	default:
 		c.fault("%v: closed with %v", f, d)

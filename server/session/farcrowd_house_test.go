@@ -38,7 +38,9 @@ func newFarHouse(c *farCrowd, number int) *farHouse {
 	h.link = newFarLink(h, table)
 	h.calls = &farCalls{farLink: h.link, house: h}
 	h.work = newFarWork(h)
-	table.Connect(h.calls)
+	if c.near != nearBroker {
+		table.Connect(h.calls)
+	}
 	h.node = &Node{
 		Settings: c.node.Settings, Broker: h.calls, Presence: farPresent{h.calls}, Lanes: h.work, Table: table, Users: hub.NewUsers(), Loops: loops,
 		Pool: &c.pool, Fetches: &c.pool, Metrics: metrics.New(metrics.Config{Loops: len(loops)}), Log: c.log, Now: c.node.Now,
@@ -122,6 +124,27 @@ func (h *farHouse) settle() {
 	for _, l := range h.loops {
 		l.pass()
 	}
+}
+
+// meanwhile is what else happens while a call about a channel is under way. More often than by chance somebody publishes there, and
+// the loop of whoever waits for the call hears of it before.
+func (h *farHouse) meanwhile(channel string) {
+	c := h.crowd
+	if c.depth >= 3 || c.calm {
+		return
+	}
+	c.depth++
+	for range c.rnd.IntN(1 + c.rnd.IntN(8)) {
+		c.step()
+	}
+	if c.one(4) {
+		c.publish(c.byName[channel])
+		if c.one(2) {
+			h.link.deliverOld(c.now)
+			h.loops[loop.Handle(h.work.current).Loop()].turn()
+		}
+	}
+	c.depth--
 }
 
 // farLoop is a loop with its driver: it reads what its pipes bring, then turns the loop, unless it lags.

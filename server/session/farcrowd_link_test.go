@@ -75,29 +75,48 @@ func (l *farLink) Unsubscribe(channel string) {
 	l.requests = append(l.requests, farRequest{channel, true})
 }
 
+// request takes what the node has asked for first, if there is anything.
+func (l *farLink) request() (r farRequest, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.requests) == 0 {
+		return r, false
+	}
+	r = l.requests[0]
+	l.requests = l.requests[1:]
+	return r, true
+}
+
+// asks is what the node has asked for.
+func (l *farLink) asks() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.asked)
+}
+
 // goOn does one of the things that are due, and reports whether there was any.
 func (l *farLink) goOn() bool {
 	c := l.house.crowd
 	switch {
 	case len(l.feed) > 0 && (c.calm || !c.one(3)):
 		l.deliver(1 + c.rnd.IntN(min(len(l.feed), 8)))
-	case len(l.answers) > 0 && (len(l.requests) == 0 || c.one(2)):
+	case len(l.answers) > 0 && c.one(2):
 		l.answer()
-	case len(l.requests) > 0:
-		l.handle()
 	default:
-		return false
+		if r, ok := l.request(); ok {
+			l.handle(r)
+		} else if len(l.answers) > 0 {
+			l.answer()
+		} else {
+			return false
+		}
 	}
 	return true
 }
 
-// handle is the servers doing what the node has asked for first.
-func (l *farLink) handle() {
+// handle is the servers doing what the node has asked for.
+func (l *farLink) handle(r farRequest) {
 	c := l.house.crowd
-	l.mu.Lock()
-	r := l.requests[0]
-	l.requests = l.requests[1:]
-	l.mu.Unlock()
 	switch {
 	case r.ends:
 		delete(l.effective, r.channel)
@@ -128,6 +147,8 @@ func (l *farLink) answer() {
 // send is a message of the servers to the node.
 func (l *farLink) send(m farMessage) {
 	switch {
+	case l.house.crowd.near == nearBroker:
+		l.hand(m)
 	case !l.effective[m.channel]:
 	case l.down:
 		l.lose(m)
@@ -149,17 +170,21 @@ func (l *farLink) deliver(n int) {
 	for range n {
 		m := l.feed[0]
 		l.feed[0], l.feed = farMessage{}, l.feed[1:]
-		var wake engine.Wake
-		switch {
-		case m.post != nil:
-			wake = l.table.Publication(m.channel, m.pub, m.prev, m.at)
-		case m.leaves:
-			wake = l.table.Leave(m.channel, m.info)
-		default:
-			wake = l.table.Join(m.channel, m.info)
-		}
-		l.table.Wake(wake)
+		l.hand(m)
 	}
+}
+
+func (l *farLink) hand(m farMessage) {
+	var wake engine.Wake
+	switch {
+	case m.post != nil:
+		wake = l.table.Publication(m.channel, m.pub, m.prev, m.at)
+	case m.leaves:
+		wake = l.table.Leave(m.channel, m.info)
+	default:
+		wake = l.table.Join(m.channel, m.info)
+	}
+	l.table.Wake(wake)
 }
 
 // deliverOld gives the node what was sent up to a moment.

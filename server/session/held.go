@@ -33,6 +33,9 @@ func (s *Session) postpones(order any) bool {
 		return o.matches(s)
 	case Refresh:
 		return o.matches(s)
+	case last: // a client gets its place when it is connected
+		e := s.extra.held.entering
+		return e != nil && e.method == codec.MethodConnect
 	}
 	return false
 }
@@ -50,6 +53,9 @@ func (s *Session) postpone(order any) {
 const (
 	// HeldBytesMax is what may wait behind the command that work off the loop is done for, which may be as large as a message.
 	HeldBytesMax = 64 << 10
+	// HeldFarBytesMax is the same where the engine is not local. A client that comes back subscribes to all its channels at once,
+	// with a token for each, and they are entered one after the other: room for channel_limit of them, 128, of 2 KiB.
+	HeldFarBytesMax = 256 << 10
 	// HeldTotalBytesMax is what may wait for all sessions together, those commands included. Strangers are among them.
 	HeldTotalBytesMax = 256 << 20
 )
@@ -105,7 +111,11 @@ func (s *Session) holdBack() *held {
 // hold keeps a command that came while work is under way.
 func (s *Session) hold(command []byte) {
 	h := s.extra.held
-	more := len(h.inbox) > 0 && len(h.inbox)+len(command) > HeldBytesMax
+	most := HeldBytesMax
+	if s.node.remote {
+		most = HeldFarBytesMax
+	}
+	more := len(h.inbox) > 0 && len(h.inbox)+len(command) > most
 	if more || s.node.held.Load()+int64(len(command)) > HeldTotalBytesMax {
 		s.close(codec.DisconnectTooManyRequests)
 		return

@@ -135,7 +135,7 @@ func (s *Server) answers() error {
 	if !strings.Contains(info, fmt.Sprintf("\nprocess_id:%d\r", s.cmd.Process.Pid)) {
 		return errors.New("another server has this port")
 	}
-	return nil
+	return s.Do("PING").Error() // an error while it reads its data
 }
 
 // Do asks the server, if it is there within Patience.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +69,17 @@ func fromAddress(s settings, address string) (settings, error) {
 	if s, err = s.withQuery(u.RawQuery, scheme.tls); err != nil {
 		return s, err
 	}
+	if len(s.unknown) > 0 && (u.User == nil && strings.Contains(u.RawQuery, "@") || !allMatch(optionName, s.unknown)) {
+		return s, errors.New("there are options in the URL that cannot be any; if they are part of a password, write its ? as %3F")
+	}
 	return s.withPlace(u)
+}
+
+// optionName is what names of options look like.
+var optionName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+
+func allMatch(re *regexp.Regexp, list []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !re.MatchString(s) })
 }
 
 // withPlace reads host, port and path. More addresses may be there already, from the query.

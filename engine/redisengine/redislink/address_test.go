@@ -174,6 +174,8 @@ func TestWrongAddresses(t *testing.T) {
 		{"port 0", Config{Address: []string{"redis://h:0"}}, "this is no host:port"},
 		{"scheme", Config{Address: []string{"http://:s3cret@h:1"}}, "a URL starts with redis://"},
 		{"slash in the password", Config{Address: []string{"redis://:s3/cret@h:1"}}, "write them as %XX"},
+		{"question mark in the password", Config{Address: []string{"redis://u:123?s3cret@h:1"}}, "write its ? as %3F"},
+		{"question mark and more in the password", Config{Address: []string{"redis://u:123?s3cret=x@h:1"}}, "write its ? as %3F"},
 		{"hash in the password", Config{Address: []string{"redis://:s3#cret@h:1"}}, "%XX"},
 		{"hash", Config{Address: []string{"redis://h:1#s3cret"}}, "%23"},
 		{"at in a host", Config{Address: []string{":s3cret@h:1"}}, "this is no host:port"},
@@ -274,6 +276,11 @@ func FuzzAddress(f *testing.F) {
 // checkRead looks at an address that was taken.
 func checkRead(t *testing.T, s settings, secret string) {
 	t.Helper()
+	for _, name := range s.unknown { // they are logged
+		if !optionName.MatchString(name) {
+			t.Fatalf("%q is taken for an option", name)
+		}
+	}
 	if len(s.addresses) == 0 || s.connectTimeout <= 0 || s.ioTimeout <= 0 || s.db < 0 {
 		t.Fatalf("%+v can never work", s)
 	}

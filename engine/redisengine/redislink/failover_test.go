@@ -21,6 +21,7 @@ func sentinels(g *redistest.Group) Config {
 
 // TestSentinelFailover: the link goes to the new master when the old one is killed, and when it is frozen.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	g := redistest.Sentinel(t)
 	cfg := sentinels(g)
 	cfg.ReplicaReads = true
@@ -71,6 +72,7 @@ func role(t *testing.T, shard *Shard) string {
 
 // TestSentinelsComeAndGo: the link finds sentinels that are down at start, and needs only one.
 func TestSentinelsComeAndGo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	g := redistest.Sentinel(t)
 	for _, s := range g.Sentinels {
 		s.Stop()
@@ -108,6 +110,7 @@ func allWork(s *Shard) func() bool {
 // TestCluster: all forms of address find all nodes, and the link follows when a master is replaced. Meanwhile what the others keep
 // goes on.
 func TestCluster(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	nodes := redistest.Cluster(t, 3, 1)
 	one := nodes.Servers[0].Addr
 	lists := quick("none:1")

@@ -12,22 +12,26 @@ import (
 )
 
 // Failure turns an error of a command into one of the engine. That a server does not answer, or says that it is no master or not
-// ready, becomes engine.ErrUnreachable; whatever else the server says stays as it is, and so do nil and rueidis.Nil.
+// ready, becomes engine.ErrUnreachable; whatever else the server says stays as it is, and so do nil, rueidis.Nil and errors of the engine.
 func Failure(err error) error {
 	if err == nil || rueidis.IsRedisNil(err) {
 		return err
 	}
+	if errors.Is(err, engine.ErrUnreachable) {
+		return err
+	}
 	said, is := rueidis.IsRedisErr(err)
 	if is && !notReady(said.Error()) {
-		return fmt.Errorf("Redis refuses: %w", err)
+		return fmt.Errorf("the server refuses: %w", err)
 	}
 	return fmt.Errorf("%w: %w", engine.ErrUnreachable, err)
 }
 
-// notReady reports that what a server says will be different once it, or another, has become master and has read its data.
+// notReady reports that what a server says will be different once it, or another, has become master and has read its data. Before
+// version 7 a script that met such an answer put words of its own before it, and a dash.
 func notReady(said string) bool {
-	for _, word := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "BUSY"} {
-		if strings.HasPrefix(said, word+" ") {
+	for _, word := range []string{"LOADING ", "MASTERDOWN ", "CLUSTERDOWN ", "READONLY ", "TRYAGAIN ", "BUSY "} {
+		if strings.HasPrefix(said, word) || strings.Contains(said, " -"+word) {
 			return true
 		}
 	}

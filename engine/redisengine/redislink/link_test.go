@@ -113,6 +113,7 @@ func quick(address ...string) Config {
 }
 
 func TestComesAndGoes(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	server := redistest.Start(t)
 	server.Stop()
 	link, said := open(t, quick(server.Addr))
@@ -138,6 +139,7 @@ func TestComesAndGoes(t *testing.T) {
 
 // TestFrozen: callers of a server that says nothing any more get their error within the I/O time limit, and then at once.
 func TestFrozen(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	server := redistest.Start(t)
 	cfg := quick(server.Addr)
 	link, said := open(t, cfg)
@@ -165,6 +167,7 @@ func TestFrozen(t *testing.T) {
 	if got := said.with("cannot be reached"); len(got) != 1 {
 		t.Errorf("it said %q, want one line", got)
 	}
+	server.Freeze() // Run has to end all the same
 }
 
 // TestNotTwice: a command that the server took and did not answer is not sent again by itself.
@@ -200,6 +203,7 @@ func TestNotTwice(t *testing.T) {
 }
 
 func TestPassword(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	server := redistest.Start(t, "--requirepass", "right-one")
 	for _, password := range []string{"wrong-one", ""} {
 		cfg := quick(server.Addr)
@@ -249,6 +253,7 @@ func TestOptionsReachTheServer(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	a, other := redistest.NewAuthority(t), redistest.NewAuthority(t)
 	server := redistest.StartTLS(t, a, "--tls-auth-clients", "yes")
 	for _, c := range []struct {
@@ -311,6 +316,7 @@ func TestManyCallers(t *testing.T) {
 
 // TestReplica: an address that leads to a replica is no place to write. When it leads to the master it is taken.
 func TestReplica(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	master, server := redistest.Start(t), redistest.Start(t)
 	link, said := open(t, quick(server.Addr))
 	shard := link.Shard("")
@@ -323,6 +329,7 @@ func TestReplica(t *testing.T) {
 }
 
 func TestShards(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	a, b := redistest.Start(t), redistest.Start(t)
 	link, _ := open(t, quick(a.Addr, b.Addr))
 	for _, shard := range link.Shards() {
