@@ -141,12 +141,13 @@ func TestDownAtStart(t *testing.T) {
 	server.Kill()
 	r := newRig(t, redisengine.Config{}, single(server))
 	r.unreachable()
-	if s := r.Stats(); s.Shards[0].Reachable || s.Shards[0].Listening {
+	if s := r.Stats(); s.Shards[0].Reachable || s.Shards[0].Listening || s.Shards[0].Bus {
 		t.Errorf("stats %+v of a server that is down", s)
 	}
 	server.Restart()
 	r.subscribe(news...)
 	r.works("up", news...)
+	eventually(t, "the bus is connected, too", func() bool { return r.Stats().Shards[0].Bus })
 	if s := r.Stats(); !s.Shards[0].Reachable || !s.Shards[0].Listening {
 		t.Errorf("stats %+v of a server that is up", s)
 	}

@@ -23,7 +23,8 @@ type Stats struct {
 type ShardStats struct {
 	Name      string
 	Reachable bool // commands can be sent
-	Listening bool // all connections for subscriptions are there
+	Listening bool // all connections for channels are there
+	Bus       bool // that for the bus is there
 }
 
 // Stats counts.
@@ -35,7 +36,7 @@ func (b *Broker) Stats() Stats {
 	}
 	for _, shard := range b.shards {
 		_, err := shard.link.Client()
-		of := ShardStats{Name: shard.link.Name(), Reachable: err == nil, Listening: shard.controlLine.connected.Load()}
+		of := ShardStats{Name: shard.link.Name(), Reachable: err == nil, Listening: true, Bus: shard.controlLine.connected.Load()}
 		for _, p := range shard.interests {
 			l := p.line.Load()
 			of.Listening = of.Listening && l != nil && l.connected.Load()
