@@ -274,7 +274,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// engineStopTimeout is how long engines may take to say their last words to other nodes.
+// engineStopTimeout is how long engines may take to say their last words to other nodes, and before that to take what clients leave.
 const engineStopTimeout = 2 * time.Second
 
 func (s *Server) awaitEngines(engines *sync.WaitGroup) {
@@ -319,6 +319,11 @@ func (s *Server) stop(ctx context.Context) {
 	}
 	for _, p := range s.pools {
 		p.Close()
+	}
+	lastWords, done := context.WithTimeout(ctx, engineStopTimeout)
+	defer done()
+	if left := s.lanes.Drain(lastWords); left > 0 {
+		s.log.Warn("the engine did not take everything in time; clients that have gone may be shown as present for a while", "left", left)
 	}
 	s.lanes.Close()
 }

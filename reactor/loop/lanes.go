@@ -1,11 +1,13 @@
 package loop
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Limits of lanes.
@@ -60,6 +62,23 @@ const lanesBits = 10 // of LanesCount
 
 // Waiting is how much work waits or is under way.
 func (l *Lanes) Waiting() int { return int(l.waiting.Load()) }
+
+// drainPoll is how often Drain looks.
+const drainPoll = 5 * time.Millisecond
+
+// Drain waits until all work is done or ctx ends, and says how much is left. New work should not come any more.
+func (l *Lanes) Drain(ctx context.Context) (left int) {
+	ticker := time.NewTicker(drainPoll)
+	defer ticker.Stop()
+	for l.Waiting() > 0 {
+		select {
+		case <-ctx.Done():
+			return l.Waiting()
+		case <-ticker.C:
+		}
+	}
+	return 0
+}
 
 // Close lets work that is under way finish and drops what waits.
 func (l *Lanes) Close() { l.closed.Store(true) }

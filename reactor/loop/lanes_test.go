@@ -1,10 +1,13 @@
 package loop
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestLanesKeepOrder: work with one key is done in order, one at a time; other keys do not wait for it.
@@ -47,6 +50,25 @@ func TestLanesAreBounded(t *testing.T) {
 	for !l.Do(7, func() { close(done) }) {
 	}
 	<-done
+}
+
+// TestLanesDrain: what waits is done, or counted when there is no more time.
+func TestLanesDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLanes(slog.New(slog.DiscardHandler))
+		done := 0
+		for range 3 {
+			l.Do(1, func() { time.Sleep(time.Second); done++ })
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		if left := l.Drain(ctx); left != 2 || done != 1 {
+			t.Errorf("%d left and %d done after 1.5 s", left, done)
+		}
+		if left := l.Drain(t.Context()); left != 0 || done != 3 {
+			t.Errorf("%d left and %d done in the end", left, done)
+		}
+	})
 }
 
 // TestLanesSurvivePanics, and end with Close.
