@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,17 +57,17 @@ func TestLanesAreBounded(t *testing.T) {
 func TestLanesDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLanes(slog.New(slog.DiscardHandler))
-		done := 0
+		var done atomic.Int32
 		for range 3 {
-			l.Do(1, func() { time.Sleep(time.Second); done++ })
+			l.Do(1, func() { time.Sleep(time.Second); done.Add(1) })
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
-		if left := l.Drain(ctx); left != 2 || done != 1 {
-			t.Errorf("%d left and %d done after 1.5 s", left, done)
+		if left := l.Drain(ctx); left != 2 || done.Load() != 1 {
+			t.Errorf("%d left and %d done after 1.5 s", left, done.Load())
 		}
-		if left := l.Drain(t.Context()); left != 0 || done != 3 {
-			t.Errorf("%d left and %d done in the end", left, done)
+		if left := l.Drain(t.Context()); left != 0 || done.Load() != 3 {
+			t.Errorf("%d left and %d done in the end", left, done.Load())
 		}
 	})
 }
