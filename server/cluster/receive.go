@@ -100,15 +100,20 @@ func (n *Node) receive(message []byte) {
 		n.junk(message, fault)
 		return
 	}
-	if string(e.uid) == n.cfg.UID {
-		if e.kind == fieldNode && !n.link.echo(message, time.Now()) {
-			n.complaints.say(complaintTwin, "uid", n.cfg.UID)
-		}
+	own := string(e.uid) == n.cfg.UID
+	if own && e.kind == fieldNode && !n.link.echo(message, time.Now()) {
+		n.complaints.say(complaintTwin, "uid", n.cfg.UID)
+	}
+	if own && e.kind != fieldSurveyRequest {
 		return
 	}
 	var c control.Command
 	if err := c.UnmarshalVT(message); err != nil {
 		n.junk(message, err.Error())
+		return
+	}
+	if own {
+		n.asked.echoed(n.cfg.UID, c.SurveyRequest.Id)
 		return
 	}
 	if fault := n.dispatch(&c, e.kind, len(message)); fault != "" {

@@ -82,7 +82,16 @@ func (a *asked) answered(uid string, r *control.SurveyResponse) {
 		return
 	}
 	q.answers[uid] = Answer{Code: r.Code, Data: r.Data}
-	q.heard(uid)
+	q.release(uid)
+}
+
+// echoed takes a question that came back to the node that has asked it.
+func (a *asked) echoed(own string, id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if q := a.waiting[id]; q != nil {
+		q.release(own)
+	}
 }
 
 // departed stops waiting for the answers of a node that is no more.
@@ -90,13 +99,15 @@ func (a *asked) departed(uid string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, q := range a.waiting {
-		if _, expected := q.silent[uid]; expected && q.fault == nil {
-			q.heard(uid)
-		}
+		q.release(uid)
 	}
 }
 
-func (q *inquiry) heard(uid string) {
+// release stops waiting for a node.
+func (q *inquiry) release(uid string) {
+	if _, expected := q.silent[uid]; !expected || q.fault != nil {
+		return
+	}
 	delete(q.silent, uid)
 	if len(q.silent) == 0 {
 		close(q.done)
@@ -127,17 +138,13 @@ func (n *Node) Ask(ctx context.Context, uid, op string, data []byte) (Answer, er
 }
 
 // survey asks all other nodes and waits for their answers until ctx ends. When some of them are missing by then, there are those of
-// the others and an error. Nodes that go meanwhile are not missed. If this node cannot reach the others, it does not
-// know who they are: that is an error, too.
+// the others and an error. Nodes that go meanwhile are not missed. If this node cannot reach the others, it does not know who they
+// are: that is an error, too. So it waits for its own question as well: to one who hears nothing it seems that everybody has gone.
 func (n *Node) survey(ctx context.Context, op string, data []byte) (map[string]Answer, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
 	}
-	nodes := n.registry.names()
-	if len(nodes) == 0 {
-		return nil, nil
-	}
-	return n.inquire(ctx, n.lanes[op], nodes, data, n.broadcast)
+	return n.inquire(ctx, n.lanes[op], append(n.registry.names(), n.cfg.UID), data, n.broadcast)
 }
 
 // inquire sends a question and waits for the answers of nodes.
@@ -151,7 +158,7 @@ func (n *Node) inquire(
 		return nil, ErrBusy
 	}
 	for _, uid := range nodes { // who went before the question was there is not told of
-		if !n.registry.has(uid) {
+		if uid != n.cfg.UID && !n.registry.has(uid) {
 			n.asked.departed(uid)
 		}
 	}

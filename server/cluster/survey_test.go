@@ -118,6 +118,39 @@ func TestSurveyOfTheDead(t *testing.T) {
 	}
 }
 
+// TestSurveyOfTheDeaf: when a node stops hearing after it has asked, it forgets all others, which does not make its answer complete.
+func TestSurveyOfTheDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := new(ether)
+		all := someChannels(t, e)
+		time.Sleep(AnnounceInterval - time.Millisecond) // it has just heard itself when it forgets them
+		e.set(func() {
+			e.lost = func(_, to string, c *control.Command) bool { return to == "a" && (c.Node == nil || c.Uid != "a") }
+		})
+		began := time.Now()
+		if got, err := all[0].Node.Channels(t.Context(), ""); !errors.Is(err, ErrUnanswered) || got != nil || time.Since(began) != SurveyTimeout {
+			t.Errorf("%v, %v after %s", got, err, time.Since(began))
+		}
+		if got := all[0].knows(); got != "a" {
+			t.Errorf("it still knows %q", got)
+		}
+		if got, err := all[0].Node.Channels(t.Context(), ""); !errors.Is(err, ErrUnanswered) || got != nil {
+			t.Errorf("when it knows nobody: %v, %v", got, err)
+		}
+	})
+}
+
+// TestTooManyErrands: what is to be sent waits up to a limit.
+func TestTooManyErrands(t *testing.T) {
+	p := put(t, new(ether), "a") // it does not run
+	for range ErrandsMax + 10 {
+		p.receive(encoded(t, &control.Command{Uid: "b", SurveyRequest: &control.SurveyRequest{Op: "unheard of"}}))
+	}
+	if got := p.failed(metrics.ControlDropped); got != "10" {
+		t.Errorf("%s dropped", got)
+	}
+}
+
 // TestChannelsWithASilentNode: the API does not pass a part for the whole.
 func TestChannelsWithASilentNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
