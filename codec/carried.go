@@ -7,6 +7,12 @@ package codec
 func AppendCarried(dst []byte, m *Push) []byte {
 	w := protobufWriter{buf: dst}
 	w.text(2, m.Channel)
+	w.news(m)
+	return w.buf
+}
+
+// news is what a push has of a publication, join or leave.
+func (w *protobufWriter) news(m *Push) {
 	if m.Pub != nil {
 		w.publication(4, m.Pub)
 	}
@@ -20,7 +26,6 @@ func AppendCarried(dst []byte, m *Push) []byte {
 		w.clientInfo(1, m.Leave.Info)
 		w.leave(leave)
 	}
-	return w.buf
 }
 
 // DecodeCarried reads a message Push into m, which it resets: its channel and the publication, join or leave, any other kind is left

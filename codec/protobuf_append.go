@@ -63,19 +63,7 @@ func (w *protobufWriter) push(m *Push) {
 	body := w.enter(4, m.guess())
 	w.int(1, m.ID)
 	w.text(2, m.Channel)
-	if m.Pub != nil {
-		w.publication(4, m.Pub)
-	}
-	if m.Join != nil {
-		join := w.enter(5, m.Join.Info.guess())
-		w.clientInfo(1, m.Join.Info)
-		w.leave(join)
-	}
-	if m.Leave != nil {
-		leave := w.enter(6, m.Leave.Info.guess())
-		w.clientInfo(1, m.Leave.Info)
-		w.leave(leave)
-	}
+	w.news(m)
 	if m.Unsubscribe != nil {
 		w.unsubscribe(m.Unsubscribe)
 	}

@@ -80,19 +80,12 @@ func (p *checker) slowPolicy(path string, o *ChannelOptions) {
 	if o.SlowPolicy == "" || o.SlowPolicy == "disconnect" {
 		return
 	}
-	for _, promise := range []struct {
-		option string
-		on     bool
-	}{
-		{"force_positioning", o.ForcePositioning},
-		{"allow_positioning", o.AllowPositioning},
-		{"force_recovery", o.ForceRecovery},
-		{"allow_recovery", o.AllowRecovery},
-		{"history_size", o.HistorySize > 0},
-		{"allowed_delta_types", len(o.AllowedDeltaTypes) > 0},
-		{"delta_publish", o.DeltaPublish},
-		{"subscription_type", o.SubscriptionType != "" && o.SubscriptionType != "stream"},
-	} {
+	for _, promise := range append(o.positions(),
+		promise{"history_size", o.HistorySize > 0},
+		promise{"allowed_delta_types", len(o.AllowedDeltaTypes) > 0},
+		promise{"delta_publish", o.DeltaPublish},
+		promise{"subscription_type", o.SubscriptionType != "" && o.SubscriptionType != "stream"},
+	) {
 		if promise.on {
 			p.fail(path+".slow_policy", o.SlowPolicy, "drops publications, and "+promise.option+" promises that none are missing",
 				"remove the one or the other")

@@ -42,21 +42,29 @@ func (p *checker) engines() {
 	}
 }
 
+// promise is an option by which clients rely on something.
+type promise struct {
+	option string
+	on     bool
+}
+
+// positions are those that promise to notice what is missing.
+func (o *ChannelOptions) positions() []promise {
+	return []promise{
+		{"force_positioning", o.ForcePositioning},
+		{"allow_positioning", o.AllowPositioning},
+		{"force_recovery", o.ForceRecovery},
+		{"allow_recovery", o.AllowRecovery},
+	}
+}
+
 // lacks refuses what the broker cannot do at all. Without history there are no positions, so every client that asks for what the
 // namespace promises would get error 108.
 func (p *checker) lacks(path string, o *ChannelOptions) {
 	if p.cfg.BrokerType() != "nats" {
 		return
 	}
-	for _, promise := range []struct {
-		option string
-		on     bool
-	}{
-		{"force_positioning", o.ForcePositioning},
-		{"allow_positioning", o.AllowPositioning},
-		{"force_recovery", o.ForceRecovery},
-		{"allow_recovery", o.AllowRecovery},
-	} {
+	for _, promise := range o.positions() {
 		if promise.on {
 			p.fail(path+"."+promise.option, "true", "needs history, which NATS does not keep",
 				"remove it, or use an engine with history (broker.type redis)")

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stentor/engine/enginetest/testport"
 )
 
 // startTimeout is how long a server may take until it accepts connections.
@@ -41,7 +43,7 @@ type process struct {
 // Start runs a server, with further arguments for the program if there are any. Without the program the test fails.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, program: find(t), args: args, port: takePort(t), log: filepath.Join(t.TempDir(), "nats.log")}
+	s := &Server{t: t, program: find(t), args: args, port: testport.Take(t), log: filepath.Join(t.TempDir(), "nats.log")}
 	t.Cleanup(s.stop)
 	s.Restart()
 	return s

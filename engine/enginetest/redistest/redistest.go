@@ -28,10 +28,15 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"stentor/engine/enginetest/testport"
 )
 
 // Patience is how long anything here is waited for.
 const Patience = 30 * time.Second
+
+// busPort is how far above their port the nodes of a cluster talk to each other.
+const busPort = 10000
 
 // startsMax is how often a server is started that ends at once: something else may have its port.
 const startsMax = 5
@@ -71,7 +76,7 @@ func newServer(t testing.TB) *Server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("this test needs redis-server: run scripts/install.sh")
 	}
-	port := takePort(t)
+	port := testport.Take(t, busPort)
 	s := &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Port: port, Dir: t.TempDir(), t: t}
 	t.Cleanup(func() {
 		s.Kill()
