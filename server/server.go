@@ -257,7 +257,7 @@ func (s *Server) Run(ctx context.Context) error {
 		engines.Add(1)
 		run("engine", func() error { defer engines.Done(); return work(engineCtx) })
 	}
-	run("cluster", func() error { return s.cluster.Run(engineCtx) })
+	run("cluster", func() error { s.awaitEngines(engineCtx); return s.cluster.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
 		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
@@ -270,14 +270,46 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	err := s.shutdown(reactorDone)
 	stopEngine()
-	s.awaitEngines(&engines)
+	s.awaitEnginesEnd(&engines)
 	return err
 }
 
 // engineStopTimeout is how long engines may take to say their last words to other nodes, and before that to take what clients leave.
 const engineStopTimeout = 2 * time.Second
 
-func (s *Server) awaitEngines(engines *sync.WaitGroup) {
+// engineStartTimeout is how long the servers behind an engine have to be reached before it is news that they are not.
+const engineStartTimeout = time.Second
+
+// awaitEngines waits for their first connections, which are made while the node starts.
+func (s *Server) awaitEngines(ctx context.Context) {
+	if s.engines.Gauges == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, engineStartTimeout)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !s.enginesReached() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (s *Server) enginesReached() bool {
+	for _, broker := range s.engines.Gauges() {
+		for _, server := range broker.Servers {
+			if !server.Reachable || !server.Listening {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (s *Server) awaitEnginesEnd(engines *sync.WaitGroup) {
 	done := make(chan struct{})
 	go func() { engines.Wait(); close(done) }()
 	select {
