@@ -248,3 +248,19 @@ func (st *stage) farAway(mood string) {
 		st.far.mood = mood
 	}
 }
+
+// TestFarLeavesNothing: what a session waits with is gone when it has waited.
+func TestFarLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		st.isFar = true
+		st.play(`config {"client":{"user_id_http_header":"X-User"},"channel":{"namespaces":[{"name":"hist","history_size":10,"history_ttl":"60s","force_recovery":true,"allow_subscribe_for_client":true,"allow_publish_for_client":true}]}}
+open a user=42
+a> {"id":1,"connect":{}}
+a> {"id":2,"subscribe":{"channel":"hist:1"}}\n{"id":3,"publish":{"channel":"hist:1","data":1}}
+`, codec.JSON)
+		if e := st.actor("a").session.extra; e != nil {
+			t.Errorf("it keeps %+v", *e)
+		}
+	})
+}

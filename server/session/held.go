@@ -133,6 +133,9 @@ func (s *Session) letGo() (commands []byte, orders []any) {
 	h := s.extra.held
 	s.extra.held = nil
 	s.node.held.Add(-int64(len(h.inbox)))
+	if s.extra.empty() {
+		s.extra = nil // with an engine that is not local, every session has waited for something
+	}
 	return h.inbox, h.orders
 }
 

@@ -191,7 +191,9 @@ func (s *Session) failed(c *codec.Command, text []byte, err error) {
 	var lacking pending
 	if errors.As(err, &lacking) {
 		if err = s.await(text, lacking); err == nil {
-			s.node.Settings.CommandRate.giveBack(&s.extra.rested)
+			if s.extra != nil { // otherwise it was closed: too much is held back
+				s.node.Settings.CommandRate.giveBack(&s.extra.rested)
+			}
 			return
 		}
 	}

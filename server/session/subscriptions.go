@@ -31,6 +31,12 @@ type terms struct {
 	filterBytes int // that its tags filter takes
 }
 
+// empty reports that there is nothing in e.
+func (e *extra) empty() bool {
+	return e.info == nil && len(e.terms) == 0 && e.index == nil && e.held == nil && e.tokenChannels == nil && e.filterBytes == 0 &&
+		e.rested.IsZero() && e.place == 0
+}
+
 func (s *Session) more() *extra {
 	if s.extra == nil {
 		s.extra = new(extra)
