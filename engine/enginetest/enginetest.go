@@ -132,7 +132,9 @@ func (f *fixture) peer() *fixture {
 	if f.Peer == nil {
 		f.Skip("the engine shares nothing with other nodes")
 	}
-	return newFixture(f.T, f.Peer)
+	p := newFixture(f.T, f.Peer)
+	p.channel("ready") // what is subscribed to shows that its servers are reached
+	return p
 }
 
 // keep is how most tests publish.
