@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 
 	"stentor/codec"
@@ -12,12 +13,16 @@ import (
 // questioned is a broker that notes whose positions are asked for.
 type questioned struct {
 	engine.Broker
-	names []string
 	fault error
+
+	mu    sync.Mutex // several are asked for at once
+	names []string
 }
 
 func (q *questioned) History(ctx context.Context, channel string, f engine.HistoryFilter) ([]*codec.Publication, codec.StreamPosition, error) {
 	if q.fault != nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		q.names = append(q.names, channel)
 		return nil, codec.StreamPosition{}, q.fault
 	}
