@@ -12,7 +12,8 @@
 //	server/api       what backends call
 //	server/cluster   the other nodes: who they are, orders, questions
 //	server/swagger   a page that describes it
-//	engine/…         history and offsets; carries publications between nodes
+//	server/probe     sends something through the broker and every loop, to see whether delivery is alive
+//	engine           the contract: broker, presence, bus. Below it memory, Redis, NATS, and Redis with NATS
 //	reactor          event loops: sockets, request heads, ws frames, queues
 //	reactor/loop     one loop without I/O: mailbox, slots, deadlines, tasks
 //	codec            the protocol's words and their two forms
@@ -42,4 +43,8 @@
 //  12. session.(*Session).Send          counts it and hands it to the pipe
 //  13. reactor.(*Conn).Write            notes the frame; the conn is dirty
 //  14. reactor.(*resident).Flush        one write to the socket at the end of the turn
+//
+// With a broker on other machines steps 4 and 5 part: session.(*Session).publishFar leaves the call to a lane (loop.Lanes), because it
+// waits for a network. The broker's reading goroutine, of redisengine.(*shard).receive for example, goes on with step 6, on this node and on
+// every other that hub.(*Table) has asked the broker to deliver the channel to. What sessions do far away is in session/far.go.
 package server
