@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // BrokerType is the engine that carries publications: memory, redis, nats, redisnats or postgres.
@@ -19,6 +20,14 @@ func (c *Config) PresenceType() string {
 		return c.PresenceManager.Type
 	}
 	return c.Engine.Type
+}
+
+// PresenceTTL is how long presence in Redis keeps a client that is not said anew.
+func (c *Config) PresenceTTL() time.Duration {
+	if c.PresenceManager.Enabled {
+		return c.PresenceManager.Redis.PresenceTTL.Std()
+	}
+	return c.Engine.Redis.PresenceTTL.Std()
 }
 
 // engines checks that the engines that are chosen exist. To go on with another one would keep in memory, and on one node, what is meant
@@ -86,6 +95,14 @@ func (c *Config) engineAdvice() (list []Warning) {
 	})
 	if n := c.Broker.NATS; c.BrokerType() == "redisnats" && n.AllowWildcards {
 		say("broker.nats.allow_wildcards", "broker.nats.allow_wildcards has no effect with redisnats: there are no patterns")
+	}
+	if c.PresenceType() == "redis" && c.PresenceTTL() <= c.Client.PresenceUpdateInterval.Std() {
+		path := "engine.redis.presence_ttl"
+		if c.PresenceManager.Enabled {
+			path = "presence_manager.redis.presence_ttl"
+		}
+		say(path, path+" is not above client.presence_update_interval, so clients that are there vanish from presence between two updates; "+
+			"let it be at least twice as long")
 	}
 	return list
 }

@@ -164,7 +164,7 @@ func (n *Node) readFar(ctx context.Context, x *entry, id [16]byte) error {
 		}
 	}
 	if x.permit.Presence && !n.Presence.Local() {
-		return n.Presence.AddPresence(ctx, x.name, id, x.presence, presenceTTL)
+		return n.Presence.AddPresence(ctx, x.name, id, x.presence, n.Settings.PresenceTTL)
 	}
 	return nil
 }
@@ -316,7 +316,7 @@ func (s *Session) engineFault(what, channel string, err error) error {
 func (s *Session) appearFar(sub *hub.Subscription) {
 	n, name, id, info := s.node, sub.Name(), s.id(), s.presenceInfo(sub)
 	s.doFar("presence could not be entered", name, func(ctx context.Context) error {
-		return n.Presence.AddPresence(ctx, name, id, info, presenceTTL)
+		return n.Presence.AddPresence(ctx, name, id, info, n.Settings.PresenceTTL)
 	})
 	sub.Own |= present
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"stentor/codec"
 	"stentor/engine"
@@ -263,4 +265,34 @@ a> {"id":2,"subscribe":{"channel":"hist:1"}}\n{"id":3,"publish":{"channel":"hist
 			t.Errorf("it keeps %+v", *e)
 		}
 	})
+}
+
+// lasting is presence that notes for how long it is to keep a client.
+type lasting struct {
+	farPresence
+	ttls []time.Duration
+}
+
+func (p *lasting) AddPresence(ctx context.Context, channel string, id [16]byte, info engine.PresenceInfo, ttl time.Duration) error {
+	p.ttls = append(p.ttls, ttl)
+	return p.farPresence.AddPresence(ctx, channel, id, info, ttl)
+}
+
+// TestFarPresenceTTL: the configuration says how long clients are kept, from the first time on.
+func TestFarPresenceTTL(t *testing.T) {
+	st := newStage(t)
+	st.isFar = true
+	st.start(`{"client":{"insecure":true},"engine":{"type":"redis","redis":{"presence_ttl":"90s"}},"channel":{"without_namespace":{"presence":true}}}`)
+	p := &lasting{farPresence: st.node.Presence.(farPresence)}
+	st.node.Presence = p
+	w := st.dial(codec.JSON)
+	w.say(subscribeTo(2, "room"))
+	for range 5 {
+		st.work()
+	}
+	w.session.Order(stillPresent{})
+	st.work()
+	if want := []time.Duration{90 * time.Second, 90 * time.Second}; !slices.Equal(p.ttls, want) {
+		t.Errorf("kept for %v, want %v", p.ttls, want)
+	}
 }

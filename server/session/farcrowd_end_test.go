@@ -47,7 +47,7 @@ func (c *farCrowd) finish() {
 	c.rest()
 	c.checkAll()
 	c.checkPresent(false)
-	c.quiet(int(presenceTTL/loop.TickPeriod) + 10)
+	c.quiet(int(c.node.Settings.PresenceTTL/loop.TickPeriod) + 10)
 	c.rest()
 	c.checkAll()
 	c.checkPresent(true)

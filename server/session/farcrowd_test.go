@@ -222,7 +222,7 @@ func (c *farCrowd) one(n int) bool { return c.rnd.IntN(n) == 0 }
 // mishap is one, unless nothing goes wrong any more.
 func (c *farCrowd) mishap(n int) bool { return !c.calm && c.one(n) }
 
-// anyOf is one of the nodes.
+// anyHouse is one of the nodes.
 func (c *farCrowd) anyHouse() *farHouse { return c.houses[c.rnd.IntN(len(c.houses))] }
 
 // anyStream is one that many want, more often than not.

@@ -30,6 +30,7 @@ type Settings struct {
 	ChannelLimit         int           // subscriptions of a session
 	UserConnectionLimit  int           // sessions of a user on this node; 0 is no limit
 	RecoveryLimit        int           // publications in a subscribe reply; -1 is no limit
+	PresenceTTL          time.Duration // of a client at a remote engine that is not said anew
 	PresenceInterval     time.Duration // between two words to a remote engine that a client is still present
 	PositionCheckDelay   time.Duration // between two checks of a channel's positions; 0 is never
 	HistoryLimit         int           // publications in a history reply; -1 is no limit
@@ -51,6 +52,7 @@ func SettingsOf(cfg *config.Config, version string) Settings {
 		ChannelLimit:         c.ChannelLimit,
 		UserConnectionLimit:  c.UserConnectionLimit,
 		RecoveryLimit:        cmp.Or(c.RecoveryMaxPublicationLimit, -1),
+		PresenceTTL:          cfg.PresenceTTL(),
 		PresenceInterval:     c.PresenceUpdateInterval.Std(),
 		PositionCheckDelay:   c.ChannelPositionCheckDelay.Std(),
 		HistoryLimit:         cmp.Or(c.HistoryMaxPublicationLimit, -1),

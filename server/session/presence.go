@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"strings"
-	"time"
 
 	"stentor/codec"
 	"stentor/engine"
@@ -19,9 +18,6 @@ const (
 	announced                      // its join was published
 )
 
-// presenceTTL is how long a remote engine keeps an entry that is not refreshed.
-const presenceTTL = 60 * time.Second
-
 // appear enters the client into the channel's presence.
 func (s *Session) appear(sub *hub.Subscription) error {
 	info := s.presenceInfo(sub)
@@ -29,7 +25,7 @@ func (s *Session) appear(sub *hub.Subscription) error {
 		s.appearFar(sub)
 		return nil
 	}
-	if err := s.node.Presence.AddPresence(context.Background(), sub.Name(), s.id(), info, presenceTTL); err != nil {
+	if err := s.node.Presence.AddPresence(context.Background(), sub.Name(), s.id(), info, s.node.Settings.PresenceTTL); err != nil {
 		s.node.Log.Error("presence could not be entered", "channel", sub.Name(), "error", err)
 		return codec.ErrorInternal
 	}
