@@ -282,9 +282,9 @@ func (s *farSub) checkNone(end int) {
 }
 
 // broken reports that the server may have ended the subscription for its position: because the epoch was lost, or something on its
-// way to the node. News of both may be under way for some time. Or after a panic.
+// way to the node. News of both may be under way for as long as a call may take and then its loop may lag. Or after a panic.
 func (s *farSub) broken(p *farPipe) bool {
-	const grace = 100 // ticks
+	const grace = 300 // ticks
 	since := s.since - min(s.since, grace)
 	return p.stumbled || s.placed() && (s.stream.changed > 0 && s.stream.changed >= since || s.stream.missed[p.house.number] > 0 && s.stream.missed[p.house.number] >= since)
 }
