@@ -339,8 +339,36 @@ func TestPongsMoveTheDeadline(t *testing.T) {
 		w.session.Expire(at)
 		st.node.Loops[0].SetNow(at + 3)
 		w.say(codec.Command{})
-		if want := at + ticks(25*time.Second); w.session.beat != want {
+		if want := w.session.pingTime(at + ticks(25*time.Second)); w.session.beat != want {
 			t.Fatalf("the next ping is due at %d, want %d", w.session.beat, want)
+		}
+	}
+}
+
+// TestPingsMeet: a loop pings at few moments, so that it wakes up once for many clients, and no client is pinged later than it was told.
+func TestPingsMeet(t *testing.T) {
+	for _, interval := range []time.Duration{25 * time.Second, 33 * time.Second, time.Hour, 600 * time.Millisecond} {
+		st := openStage(t, openTo)
+		st.node.Settings.PingInterval = interval
+		moments := map[loop.Time]bool{}
+		for range 2000 {
+			w := st.dial(codec.JSON)
+			now, every := st.now, ticks(interval)
+			first := w.session.beat
+			if first < now+every/2-every/pingsPerInterval || first <= now || first > now+every+1 {
+				t.Fatalf("interval %v: the first ping comes after %d ticks", interval, first-now)
+			}
+			moments[first] = true
+			w.session.Expire(first)
+			st.node.Loops[0].SetNow(first + 2)
+			w.say(codec.Command{})
+			if next := w.session.beat; next > first+every || next <= first+every-every/pingsPerInterval-1 {
+				t.Fatalf("interval %v: the second ping comes %d ticks after the first", interval, next-first)
+			}
+			st.node.Loops[0].SetNow(now)
+		}
+		if len(moments) > pingsPerInterval {
+			t.Errorf("interval %v: pings fall into %d moments", interval, len(moments))
 		}
 	}
 }

@@ -73,7 +73,21 @@ func (s *Session) startPings() {
 		return
 	}
 	first := every/2 + time.Duration(rand.Int64N(int64(every/2)+1))
-	s.beat = s.loop().Now().After(first)
+	s.beat = s.pingTime(s.loop().Now().After(first))
+}
+
+// pingsPerInterval is into how many moments the pings of a loop fall. With an interval of 25 s a loop pings once per second, what
+// is due in it together: one wake-up for all of them, and their pongs are read many at a time.
+const pingsPerInterval = 25
+
+// pingTime is the last moment up to at in which this loop pings. Loops take turns.
+func (s *Session) pingTime(at loop.Time) loop.Time {
+	grid := ticks(s.node.Settings.PingInterval) / pingsPerInterval
+	if grid <= 1 {
+		return at
+	}
+	phase := loop.Time(s.handle.Loop()) * grid / loop.Time(len(s.node.Loops)) % grid
+	return at - (at-phase)%grid
 }
 
 // goOnPinging does what beat has come for. A pong that is late gets one more tick: after a pause of the whole process it may be
@@ -135,7 +149,7 @@ func (s *Session) ponged() {
 	now := s.loop().Now()
 	sent := s.beat - ticks(s.node.Settings.PongTimeout) // later than it was if the pong was overdue
 	s.node.Metrics.Pong(s.handle.Loop(), metrics.WebSocket, time.Duration(now-sent)*loop.TickPeriod)
-	s.beat, s.pinging = max(sent+ticks(s.node.Settings.PingInterval), now+1), toPing
+	s.beat, s.pinging = max(s.pingTime(sent+ticks(s.node.Settings.PingInterval)), now+1), toPing
 	s.arm()
 }
 
