@@ -142,7 +142,7 @@ func (d *driver) receive(c *Conn) {
 	case stateOpen, stateClosing:
 		c.receiveFrames()
 	case stateLinger:
-		drop(c.gc, c.gc.InboundBuffered())
+		c.discard(c.arrived())
 	}
 }
 
@@ -221,7 +221,7 @@ func (d *driver) survive(c *Conn, during string) {
 	case stateHead:
 		c.refuse(500, "internal server error\n")
 	case stateOpen:
-		drop(c.gc, c.gc.InboundBuffered()) // part of it has been unmasked and handled
+		c.discard(c.arrived()) // part of it has been unmasked and handled
 		c.fail(d.cfg.Panic.Code, d.cfg.Panic.Reason)
 	}
 }

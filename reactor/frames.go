@@ -9,7 +9,7 @@ const pongsMax = 16
 // receiveFrames takes what has arrived apart into messages and control frames.
 func (c *Conn) receiveFrames() {
 	d := c.driver
-	n := c.gc.InboundBuffered()
+	n := c.arrived()
 	buf, carried := c.carried(n)
 	if !carried {
 		if n < int(c.need) {
@@ -19,7 +19,7 @@ func (c *Conn) receiveFrames() {
 		if n == 0 {
 			return
 		}
-		buf, _ = c.gc.Peek(n)
+		buf = c.peek(n)
 	}
 	used, messages := c.dispatch(buf)
 	if c.state == stateDead {
@@ -30,7 +30,7 @@ func (c *Conn) receiveFrames() {
 		c.incomplete(len(buf)-used, messages)
 		return
 	}
-	drop(c.gc, used)
+	c.discard(used)
 	c.incomplete(n-used, messages)
 }
 
@@ -183,9 +183,9 @@ func (c *Conn) carried(n int) (buf []byte, ok bool) {
 	}
 	buf, ok = d.carry[c]
 	if ok && n > 0 {
-		fresh, _ := c.gc.Peek(n)
+		fresh := c.peek(n)
 		buf = append(buf, fresh...)
-		drop(c.gc, n)
+		c.discard(n)
 	}
 	return buf, ok
 }

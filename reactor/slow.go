@@ -92,7 +92,7 @@ func (s *slowList) remove(i int) {
 
 func (d *driver) sweepConn(c *Conn) {
 	defer d.survive(c, "sweep")
-	for given := 0; given < writeBytesMax && c.gc.OutboundBuffered() == 0 && c.pending(); given += d.writeBytes {
+	for given := 0; given < writeBytesMax && c.unsent() == 0 && c.pending(); given += d.writeBytes {
 		if c.writeOnce(); c.state == stateDead {
 			return
 		}

@@ -15,11 +15,11 @@ const lingerTimeout = 2 * time.Second
 // receiveHead looks for a whole request head and decides what becomes of it.
 func (c *Conn) receiveHead() {
 	d := c.driver
-	n := c.gc.InboundBuffered()
+	n := c.arrived()
 	if n <= int(c.need) {
 		return
 	}
-	buf, _ := c.gc.Peek(n)
+	buf := c.peek(n)
 	limit := min(n, d.cfg.HeadBytesMax)
 	size, err := headEnd(buf[:limit], int(c.need))
 	switch {
@@ -60,9 +60,9 @@ func (c *Conn) route(buf []byte, size int) {
 			return
 		}
 		d.joined = ws.AppendUpgradeResponse(d.joined[:0], key, v.Protocol, v.Deflate)
-		drop(c.gc, size)
+		c.discard(size)
 		c.open(d.joined, &v)
-		if c.gc.InboundBuffered() > 0 && c.state != stateDead {
+		if c.arrived() > 0 && c.state != stateDead {
 			c.receiveFrames()
 		}
 	case Refuse:
@@ -118,7 +118,7 @@ func (c *Conn) refuse(status int, text string) { c.respond(appendResponse(nil, s
 // another request.
 func (c *Conn) respond(response []byte) {
 	c.hold(0)
-	drop(c.gc, c.gc.InboundBuffered())
+	c.discard(c.arrived())
 	c.note(response)
 	c.enter(stateLinger, lingerTimeout)
 }
@@ -126,7 +126,7 @@ func (c *Conn) respond(response []byte) {
 // headTimeout ends a conn whose request head has taken too long.
 func (c *Conn) headTimeout() {
 	c.driver.stats.headTimeouts.Add(1)
-	if c.gc.InboundBuffered() == 0 {
+	if c.arrived() == 0 {
 		c.hangUp()
 		return
 	}

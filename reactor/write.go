@@ -155,7 +155,7 @@ func (r *resident) Flush() {
 
 // push writes what is owed until the socket takes no more; then the conn is slow. The conn may be dead afterwards.
 func (c *Conn) push() {
-	for c.gc.OutboundBuffered() == 0 && c.pending() {
+	for c.unsent() == 0 && c.pending() {
 		if c.writeOnce(); c.state == stateDead {
 			return
 		}
@@ -172,14 +172,14 @@ func (c *Conn) writeOnce() {
 	if c.first != nil && int(c.firstBytes) <= c.driver.writeBytes {
 		b := unsafe.Slice(c.first, c.firstBytes)
 		c.first, c.firstBytes = nil, 0
-		_, _ = c.gc.Write(b) // on an error gnet closes the conn before it returns
+		c.put(b)
 		return
 	}
 	d, q := c.driver, c.ensureQueue()
 	if q.pong != nil && (q.empty() || q.refs[q.head].begun() == 0) {
 		b := q.pong
 		q.pong = nil
-		_, _ = c.gc.Write(b)
+		c.put(b)
 		return
 	}
 	iov := q.gather(d.iov[:0], d.writeBytes)
@@ -191,15 +191,15 @@ func (c *Conn) writeOnce() {
 	q.consume(n, c.queueAccount())
 	switch {
 	case len(iov) == 1:
-		_, _ = c.gc.Write(iov[0])
+		c.put(iov[0])
 	case len(iov) <= iovecsMax:
-		_, _ = c.gc.Writev(iov)
+		c.putAll(iov)
 	default:
 		d.joined = d.joined[:0]
 		for _, b := range iov {
 			d.joined = append(d.joined, b...)
 		}
-		_, _ = c.gc.Write(d.joined)
+		c.put(d.joined)
 	}
 	clear(iov)
 }
@@ -213,7 +213,7 @@ func (c *Conn) queueAccount() *account {
 
 // judge decides after a write whether the conn is slow, and keeps the account of it.
 func (c *Conn) judge() {
-	out := c.gc.OutboundBuffered()
+	out := c.unsent()
 	if out == 0 && !c.pending() {
 		c.releaseQueue()
 		return
