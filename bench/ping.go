@@ -27,7 +27,7 @@ type Pinged struct {
 
 // DefaultPinged is 4,000 clients for the length of a usual ping interval.
 func DefaultPinged() Pinged {
-	o := Pinged{Target: DefaultTarget(), Clients: 4000, Window: 25 * time.Second, Settle: 5 * time.Second, Tick: 100 * time.Millisecond, Floor: DefaultFloor()}
+	o := Pinged{Target: DefaultTarget(), Clients: 4000, Window: 25 * time.Second, Settle: 5 * time.Second, Tick: time.Second, Floor: DefaultFloor()}
 	o.Floor.Rounds = 3
 	return o
 }
