@@ -46,6 +46,7 @@ type driver struct {
 	account account
 	queues  queues
 	holders map[*Conn]struct{} // conns with incomplete input
+	burdens map[Guest]struct{} // guests that had a weight when they were last looked at
 	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
 
 	// Any goroutine looks at these.
@@ -64,6 +65,7 @@ func newDriver(r *Reactor, id int) (*driver, error) {
 
 		seen:    map[fate]struct{}{},
 		holders: map[*Conn]struct{}{},
+		burdens: map[Guest]struct{}{},
 		carry:   map[*Conn][]byte{},
 	}
 	d.loop = loop.New(id, loop.Config{

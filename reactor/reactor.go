@@ -71,6 +71,7 @@ type Reactor struct {
 	connsMax  atomic.Int64
 	owed      atomic.Int64 // memory of unsent and incomplete messages, in bytes
 	adoptNext atomic.Uint32
+	guests    Guests
 
 	seenBusy    chan struct{} // a loop was in a callback: see noticeBusy
 	stallLogged atomic.Int64  // reactor time of the last stall in the log
@@ -93,6 +94,7 @@ func New(cfg Config, router Router) (*Reactor, error) {
 		seenBusy: make(chan struct{}, 1),
 	}
 	r.gnetLog.log = r.cfg.Log
+	r.guests.reactor = r
 	r.met.Store(&map[gnet.EventLoop]*driver{})
 	r.http = newHTTPListener(r)
 	for i := range r.cfg.Loops {

@@ -26,6 +26,7 @@ type Stats struct {
 	WebSockets  int   // upgraded ones
 	ConnsMax    int   // where newcomers are refused
 	HTTPConns   int   // handed off to net/http
+	Guests      int   // clients whose bytes other goroutines move
 	QueuedBytes int64 // memory of unsent and incomplete messages
 
 	Accepted  uint64
@@ -72,6 +73,7 @@ func (r *Reactor) Stats() Stats {
 		Conns:       int(r.conns.Load()),
 		ConnsMax:    int(r.connsMax.Load()),
 		HTTPConns:   int(r.http.conns.Load()),
+		Guests:      r.guests.Present(),
 		QueuedBytes: r.owed.Load(),
 
 		Accepted:  c.accepted.Load(),
