@@ -19,6 +19,7 @@ import (
 	"stentor/codec/ws"
 	"stentor/reactor"
 	"stentor/reactor/loop"
+	"stentor/server/metrics"
 	"stentor/server/session"
 )
 
@@ -157,7 +158,7 @@ func (e *Endpoint) accept(c *reactor.Conn, w wish) reactor.Receiver {
 	if w.framePings {
 		conn = (*pingedPipe)(c)
 	}
-	s := session.New(e.cfg.Node, conn, c.Handle(), w.form, w.user)
+	s := session.New(e.cfg.Node, conn, c.Handle(), session.Options{Form: w.form, Transport: metrics.WebSocket, HeaderUser: w.user})
 	if e.cfg.Draining.Load() {
 		s.Order(codec.DisconnectShutdown)
 	}
