@@ -31,10 +31,7 @@ func (r *Reactor) Done() <-chan struct{} { return r.done }
 // Enter takes a place among Config.MaxConns. It reports false, and counts that, if all are taken or the reactor does not listen yet.
 // Any goroutine may call it.
 func (g *Guests) Enter() bool {
-	r := g.reactor
-	if r.conns.Add(1) > r.connsMax.Load() {
-		r.conns.Add(-1)
-		r.stats.refusedConns.Add(1)
+	if !g.EnterSocket() {
 		return false
 	}
 	g.present.Add(1)
@@ -45,7 +42,7 @@ func (g *Guests) Enter() bool {
 func (g *Guests) Leave(loop int, guest Guest) {
 	delete(g.reactor.drivers[loop].burdens, guest)
 	g.present.Add(-1)
-	g.reactor.conns.Add(-1)
+	g.LeaveSocket()
 }
 
 // Present is how many there are.
@@ -78,3 +75,18 @@ func (g *Guests) Panicked(loop int, during string, value any) {
 	g.reactor.cfg.Log.Error("panic in a handler; its connection is closed, the loop goes on",
 		"loop", loop, "during", during, "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 }
+
+// EnterSocket takes a place among Config.MaxConns for a socket that was accepted elsewhere: it has a descriptor, too. It reports false
+// as Enter does. Any goroutine may call it.
+func (g *Guests) EnterSocket() bool {
+	r := g.reactor
+	if r.conns.Add(1) > r.connsMax.Load() {
+		r.conns.Add(-1)
+		r.stats.refusedConns.Add(1)
+		return false
+	}
+	return true
+}
+
+// LeaveSocket gives the place back.
+func (g *Guests) LeaveSocket() { g.reactor.conns.Add(-1) }

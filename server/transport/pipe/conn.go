@@ -19,6 +19,12 @@ type Receiver interface {
 	Closed()
 }
 
+// Teller makes the last message of a conn (session.Session).
+type Teller interface {
+	// AppendFarewell appends a push that tells why the conn is closed, or nothing.
+	AppendFarewell(dst []byte, d codec.Disconnect) []byte
+}
+
 // todo is what a conn has to do in its next turn.
 type todo uint8
 
@@ -39,14 +45,15 @@ const (
 
 // Conn is one client.
 type Conn struct {
-	pipes    *Pipes
-	loop     *loop.Loop
-	open     func(*Conn) Receiver // nil when it has been called
-	farewell func(codec.Disconnect) *codec.Frame
+	pipes *Pipes
+	loop  *loop.Loop
 
 	// Only the loop's goroutine touches these.
+	open   func(*Conn) Receiver // nil when it has been called
 	handle loop.Handle
 	recv   Receiver // nil before and after
+	teller Teller   // nil: the client is not told why it is closed
+	form   codec.Form
 	todo   todo
 	ready  bool  // on the run queue of the loop
 	dirty  bool  // Flush will come
@@ -68,6 +75,9 @@ type Conn struct {
 
 // Handle names the conn for other goroutines. It is known from the call of the open function on.
 func (c *Conn) Handle() loop.Handle { return c.handle }
+
+// TellBy has t tell the client why it is closed, in a message of form f. Only for the loop.
+func (c *Conn) TellBy(t Teller, f codec.Form) { c.teller, c.form = t, f }
 
 // Ended reports that the conn is over, or about to be. Any goroutine may ask.
 func (c *Conn) Ended() bool {

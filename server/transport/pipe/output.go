@@ -39,8 +39,10 @@ func (c *Conn) Close(d codec.Disconnect) {
 func (c *Conn) close(d codec.Disconnect) {
 	if d.Code != codec.DisconnectConnectionClosed.Code {
 		c.code = uint16(d.Code)
-		if f := c.farewell(d); f != nil {
-			c.push(f)
+	}
+	if c.teller != nil {
+		if buf := c.teller.AppendFarewell(make([]byte, codec.HeaderRoom), d); len(buf) > codec.HeaderRoom {
+			c.push(codec.NewFrame(c.form, buf))
 		}
 	}
 	c.state = stateClosing

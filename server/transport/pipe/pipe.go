@@ -94,20 +94,19 @@ func or[T comparable](p *T, value T) {
 // ErrFull is the error of Open when there are too many clients.
 var ErrFull = errors.New("too many connections")
 
-// Open begins a conn on one of the loops. open makes its receiver there; farewell, which may return nil, makes the frame that tells a
-// client why it is closed. Whoever opens a conn must Serve it.
-func (p *Pipes) Open(open func(*Conn) Receiver, farewell func(codec.Disconnect) *codec.Frame) (*Conn, error) {
+// Open begins a conn on one of the loops. open makes its receiver there, and may send to the conn and close it. Whoever opens a conn
+// must Serve it.
+func (p *Pipes) Open(open func(*Conn) Receiver) (*Conn, error) {
 	if p.conns.Add(1) > int64(p.cfg.ConnsMax) || !p.cfg.Guests.Enter() {
 		p.conns.Add(-1)
 		p.refused.Add(1)
 		return nil, ErrFull
 	}
 	c := &Conn{
-		pipes:    p,
-		loop:     p.cfg.Loops[int(p.next.Add(1))%len(p.cfg.Loops)],
-		open:     open,
-		farewell: farewell,
-		wake:     make(chan struct{}, 1),
+		pipes: p,
+		loop:  p.cfg.Loops[int(p.next.Add(1))%len(p.cfg.Loops)],
+		open:  open,
+		wake:  make(chan struct{}, 1),
 	}
 	c.post(toOpen)
 	return c, nil

@@ -143,6 +143,14 @@ func (e *echo) Expire(loop.Time) { e.c.Send(frameOf("expired")) }
 func (e *echo) Order(what any)   { e.c.Send(frameOf(fmt.Sprint(what))) }
 func (e *echo) Closed()          { e.code.Store(int32(e.c.CloseCode())); e.closed.Add(1) }
 
+// AppendFarewell implements Teller.
+func (e *echo) AppendFarewell(dst []byte, d codec.Disconnect) []byte {
+	if d == codec.DisconnectConnectionClosed {
+		return dst
+	}
+	return fmt.Append(dst, d.Code)
+}
+
 // end is the other end of a conn.
 type end struct {
 	h     *house
@@ -161,9 +169,7 @@ type end struct {
 func (h *house) dial() *end {
 	h.t.Helper()
 	e := &end{h: h, echo: &echo{}, served: make(chan error, 1)}
-	c, err := h.pipes.Open(func(c *Conn) Receiver { e.echo.c = c; return e.echo }, func(d codec.Disconnect) *codec.Frame {
-		return frameOf(fmt.Sprint(d.Code))
-	})
+	c, err := h.pipes.Open(func(c *Conn) Receiver { e.echo.c = c; c.TellBy(e.echo, codec.JSON); return e.echo })
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -293,7 +299,13 @@ func TestSlow(t *testing.T) {
 	block := make(chan struct{})
 	e.set(block, nil)
 	message := []byte(strings.Repeat("x", 1000))
-	sent := 0
+	e.c.Receive(message)
+	eventually(t, "the writer has it in its hands", func() bool {
+		e.c.mu.Lock()
+		defer e.c.mu.Unlock()
+		return e.c.writing > 0
+	})
+	sent := 1
 	for e.c.Receive(message) {
 		sent++
 	}
@@ -345,14 +357,14 @@ func (g gateway) Take(*loop.Loop, any) { <-g }
 func TestFull(t *testing.T) {
 	h := open(t, func(c *Config) { c.ConnsMax = 2 })
 	a, b := h.dial(), h.dial()
-	if _, err := h.pipes.Open(nil, nil); err != ErrFull || h.pipes.Refused() != 1 {
+	if _, err := h.pipes.Open(nil); err != ErrFull || h.pipes.Refused() != 1 {
 		t.Errorf("%v, %d refused", err, h.pipes.Refused())
 	}
 	a.leave()
 	<-a.served
 	eventually(t, "a place comes free", func() bool { return h.pipes.Conns() == 1 })
 	h.tally.locked(func() { h.tally.refuse = true })
-	if _, err := h.pipes.Open(nil, nil); err != ErrFull || h.pipes.Conns() != 1 {
+	if _, err := h.pipes.Open(nil); err != ErrFull || h.pipes.Conns() != 1 {
 		t.Errorf("%v without a place among all", err)
 	}
 	h.tally.locked(func() { h.tally.refuse = false })

@@ -120,6 +120,17 @@ func (p *peer) Closed() {
 	}
 }
 
+// AppendFarewell implements Teller.
+func (p *peer) AppendFarewell(dst []byte, d codec.Disconnect) []byte {
+	if p.told != nil {
+		p.w.t.Error("two farewells")
+	}
+	p.told = &d
+	f := p.w.newFrame()
+	p.sent = append(p.sent, number(f))
+	return append(dst, f.Messages()...)
+}
+
 // newFrame makes a frame that carries its number.
 func (w *world) newFrame() *codec.Frame {
 	w.frame++
@@ -172,16 +183,8 @@ func (w *world) open() {
 	p.ctx, p.leave = context.WithCancel(context.Background())
 	c, err := w.pipes.Open(func(c *Conn) Receiver {
 		p.opened = true
+		c.TellBy(p, codec.Protobuf)
 		return p
-	}, func(d codec.Disconnect) *codec.Frame {
-		if p.told != nil {
-			w.t.Error("two farewells")
-		}
-		p.told = &d
-		f := w.newFrame()
-		f.SetSlow(codec.SlowDisconnect, 0)
-		p.sent = append(p.sent, number(f))
-		return f
 	})
 	if err != nil {
 		w.t.Fatal(err)
