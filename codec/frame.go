@@ -14,7 +14,7 @@ const HeaderRoom = 10
 // number of conns on any number of loops may hold slices of them.
 type Frame struct {
 	bytes    []byte                 // room, messages
-	deflated atomic.Pointer[[]byte] // the ws frame for those who take it compressed; nil until someone asks
+	variants atomic.Pointer[variants] // for those who take it in another way; nil until someone asks
 	kinds    [NumKinds - 1]tally    // of those that are no publications
 	joined   uint32                 // of how many frames
 	channel  uint32                 // which slow is about
@@ -133,18 +133,15 @@ func (f *Frame) Slow() (p SlowPolicy, channel uint32) { return f.slow, f.channel
 // the work at the first call, on whatever loop that is; all later ones get the same bytes. Two loops that ask at the same moment
 // may both do it, and one result stays.
 func (f *Frame) Deflated(d *ws.Deflater) []byte {
-	if have := f.deflated.Load(); have != nil {
+	place := &f.others().deflated
+	if have := place.Load(); have != nil {
 		return *have
 	}
-	plain := f.WebSocket()
 	made := d.Frame(f.form.opCode(), f.bytes[HeaderRoom:f.payloadEnd()])
 	if made == nil {
-		made = plain
+		made = f.WebSocket()
 	}
-	if f.deflated.CompareAndSwap(nil, &made) {
-		return made
-	}
-	return *f.deflated.Load()
+	return *once(place, &made)
 }
 
 // WebSocket returns the frame as one whole ws frame of a server, ready for the socket. JSON messages are then separated
@@ -164,7 +161,7 @@ func (f *Frame) Form() Form { return f.form }
 // payloadEnd is where the payload of the ws frame ends in bytes.
 func (f *Frame) payloadEnd() int {
 	end := len(f.bytes)
-	if f.form == JSON && end > HeaderRoom {
+	if !f.form.isProtobuf() && end > HeaderRoom {
 		end--
 	}
 	return end

@@ -100,6 +100,7 @@ func New(o Options) (*Server, error) {
 		table.Connect(s.engines.Broker)
 	}
 	s.node = &session.Node{
+		UID:      s.uid,
 		Settings: session.SettingsOf(o.Config, o.Version),
 		Broker:   s.engines.Broker,
 		Presence: s.engines.Presence,

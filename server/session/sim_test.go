@@ -182,7 +182,7 @@ func (s *sim) any() *simConn {
 func (s *sim) open() {
 	c := &simConn{sim: s, loop: s.node.Loops[s.rnd.IntN(len(s.node.Loops))], form: codec.Form(s.rnd.IntN(codec.NumForms)), asked: map[uint32]codec.Command{}, at: map[string]uint64{}}
 	c.handle = c.loop.Add(c)
-	c.guard(func() { c.session = New(s.node, c, c.handle, c.form, "") })
+	c.guard(func() { c.session = New(s.node, c, c.handle, Options{Form: c.form}) })
 	s.conns = append(s.conns, c)
 	if s.rnd.IntN(8) > 0 {
 		c.say(codec.Command{ID: c.nextID(), Method: codec.MethodConnect, Connect: codec.ConnectRequest{Token: s.tokens[s.rnd.IntN(5)]}})
