@@ -59,10 +59,12 @@ func (e *Emulation) take(p *post, body []byte, answered func(status int)) (statu
 		return http.StatusBadRequest
 	}
 	if m.Node == e.cfg.Node.UID {
-		e.cfg.Node.Emulate(m.Session, m.Data)
+		if m.Data != nil { // what is no string of commands is nothing
+			e.cfg.Node.Emulate(m.Session, m.Data)
+		}
 		return http.StatusNoContent
 	}
-	if !e.cfg.Others.pass(&m, answered) {
+	if !e.cfg.Others.pass(p.form, &m, answered) {
 		return http.StatusServiceUnavailable
 	}
 	return 0

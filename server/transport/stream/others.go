@@ -60,11 +60,11 @@ type Others struct {
 // NewOthers makes one.
 func NewOthers(cfg OthersConfig) *Others { return &Others{cfg: cfg, seed: maphash.MakeSeed()} }
 
-// pass asks the node that m is for, and tells answered what came of it: a status. It reports false, and does nothing, when too much is
+// pass asks the node that m, which came in the encoding of f, is for, and tells answered what came of it: a status. It reports false, and does nothing, when too much is
 // under way.
-func (o *Others) pass(m *codec.EmulationRequest, answered func(status int)) bool {
+func (o *Others) pass(f codec.Form, m *codec.EmulationRequest, answered func(status int)) bool {
 	node := strings.Clone(m.Node) // what is in m dies
-	data := codec.AppendEmulationRequest(nil, codec.Protobuf, m)
+	data := codec.AppendPassedEmulationRequest(nil, f, m)
 	if !o.take(len(data)) {
 		return false
 	}
@@ -108,7 +108,7 @@ func AnswerOther(n *session.Node, data []byte) (code uint32) {
 	if codec.DecodeEmulationRequest(codec.Protobuf, data, &m) != nil {
 		return answerMalformed
 	}
-	if !n.Emulate(m.Session, m.Data) {
+	if !n.EmulatePassed(m.Session, m.Data) {
 		return answerNoSession
 	}
 	return 0
