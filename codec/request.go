@@ -1,5 +1,7 @@
 package codec
 
+import "fmt"
+
 // What a client sends that is no command: how it connects where it only listens, and the commands of one that listens on another
 // connection. Both are whole bodies, so nothing delimits them.
 
@@ -56,3 +58,26 @@ func AppendEmulationRequest(dst []byte, f Form, m *EmulationRequest) []byte {
 	return w.buf
 }
 
+// Between nodes an emulation request is in Protobuf whatever the client's encoding, with the data as it came: of a JSON client it is
+// still quoted.
+
+// AppendPassedEmulationRequest appends m, which came in the encoding of f, as it goes to another node.
+func AppendPassedEmulationRequest(dst []byte, f Form, m *EmulationRequest) []byte {
+	passed := *m
+	if !f.isProtobuf() && m.Data != nil {
+		w := jsonWriter{}
+		w.textAlways("", alias(m.Data))
+		passed.Data = w.buf
+	}
+	return AppendEmulationRequest(dst, Protobuf, &passed)
+}
+
+// Unquote is the text of a JSON string, which is all that value may be. An error wraps [ErrMalformed].
+func Unquote(value []byte) (text []byte, err error) {
+	r := jsonReader{data: value}
+	if r.peek() != '"' {
+		return nil, fmt.Errorf("%w: JSON: want a string", ErrMalformed)
+	}
+	text = []byte(r.quoted())
+	return text, r.end()
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -139,7 +140,7 @@ func checkRewritten(t *testing.T, f Form, m *ConnectRequest) {
 func TestEmulationRequest(t *testing.T) {
 	for in, want := range map[string]*EmulationRequest{
 		`{"session":"s","node":"n","data":"{\"id\":1}\n{}"}`:  {Session: "s", Node: "n", Data: []byte("{\"id\":1}\n{}")},
-		"{\n\"data\": \"\\u0000é\"}\n":                         {Data: []byte("\x00é")},
+		"{\n\"data\": \"\\u0000é\"}\n":                        {Data: []byte("\x00é")},
 		`{"session":"s","data":{"id":1}}`:                     {Session: "s"},
 		`{"session":"s","data":"x","data":[1]}`:               {Session: "s"},
 		`{"session":null,"node":null,"data":null,"other":{}}`: {},
@@ -190,6 +191,61 @@ func FuzzEmulationRequest(f *testing.F) {
 		var text string
 		if err == nil && json.Unmarshal(fields.Data, &text) == nil && string(fields.Data) != "null" && text != string(m.Data) {
 			t.Fatalf("data %q, encoding/json %q", m.Data, text)
+		}
+	})
+}
+
+func TestPassedEmulationRequest(t *testing.T) {
+	for _, data := range [][]byte{[]byte("{\"id\":1}\n{\"text\":\"\\u00e9 é\"}"), {}, []byte("\x04\x08\x01\"")} {
+		for f := range Form(NumForms) {
+			m := EmulationRequest{Node: "n", Session: "s", Data: data}
+			var got EmulationRequest
+			if err := DecodeEmulationRequest(Protobuf, AppendPassedEmulationRequest(nil, f, &m), &got); err != nil {
+				t.Fatal(err)
+			}
+			text := got.Data
+			if f == JSON {
+				var err error
+				if text, err = Unquote(got.Data); err != nil {
+					t.Fatalf("%q: %v", got.Data, err)
+				}
+			}
+			if got.Node != "n" || got.Session != "s" || string(text) != string(data) {
+				t.Errorf("%v: %q became %q", f, data, got)
+			}
+		}
+	}
+	var got EmulationRequest
+	if err := DecodeEmulationRequest(Protobuf, AppendPassedEmulationRequest(nil, JSON, &EmulationRequest{}), &got); err != nil || got.Data != nil {
+		t.Errorf("no commands became %q (%v)", got.Data, err)
+	}
+}
+
+func TestUnquote(t *testing.T) {
+	for value, want := range map[string]string{
+		`"{\"id\":1}\n{\"id\":2}"`: "{\"id\":1}\n{\"id\":2}",
+		`""`:                       "",
+		` "é\u00e9" `:              "éé",
+	} {
+		if got, err := Unquote([]byte(value)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", value, got, err)
+		}
+	}
+	for _, value := range []string{"", "null", "1", "{}", `"a" "b"`, `"a`, "\"a\nb\"", `"\x"`} {
+		if got, err := Unquote([]byte(value)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%q: %q, %v", value, got, err)
+		}
+	}
+}
+
+func FuzzUnquote(f *testing.F) {
+	f.Add([]byte(`"{\"id\":1}"`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		got, err := Unquote(value)
+		var want string
+		isText := json.Unmarshal(value, &want) == nil && strings.HasPrefix(strings.TrimLeft(string(value), " \t\r\n"), `"`)
+		if isText != (err == nil) || isText && want != string(got) {
+			t.Fatalf("%q, %v; encoding/json %v, %q", got, err, isText, want)
 		}
 	})
 }

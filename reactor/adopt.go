@@ -5,34 +5,36 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/panjf2000/gnet/v2"
 
 	"stentor/codec/ws"
 )
 
-// adoption is an upgrade that arrived at net/http, on its way to a loop.
+// adoption is an upgrade or an exchange that arrived at net/http, on its way to a loop.
 type adoption struct {
 	verdict  Verdict
-	response []byte // the 101
-	read     []byte // what the client sent after its request
-	adopted  bool   // the loop has it; for others to read when the loop has ended
+	request  request // of an exchange
+	response []byte  // the 101 of an upgrade
+	read     []byte  // what the client sent after the head of its request
+	adopted  bool    // the loop has it; for others to read when the loop has ended
 }
 
-// AdoptHandler takes the WebSocket upgrades that arrive on kept-alive conns of net/http (from a proxy in front that reuses them)
-// and puts those that the router accepts on a loop. Everything else goes to next.
+// AdoptHandler takes the requests that arrive on kept-alive conns of net/http (from a proxy in front that reuses them) and are for
+// the loops: it puts the conns of those that the router upgrades or serves there on a loop. What the router hands off, and what
+// does not come by HTTP/1, goes to next.
 func (r *Reactor) AdoptHandler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		connection := strings.Join(req.Header.Values("Connection"), ",")
-		if !ws.IsUpgrade(connection, strings.Join(req.Header.Values("Upgrade"), ",")) {
+		if req.ProtoMajor != 1 {
 			next.ServeHTTP(w, req)
 			return
 		}
 		h := headOf(req)
 		switch v := r.router.Route(h); v.Kind {
 		case Upgrade:
-			r.adoptRequest(w, h, v)
+			r.adoptUpgrade(w, h, v)
+		case Exchange:
+			r.adoptExchange(w, h, v)
 		case Refuse:
 			r.stats.refusedByRouter.Add(1)
 			w.Header().Set("Connection", "close")
@@ -53,8 +55,10 @@ func headOf(req *http.Request) *Head {
 		Target: req.RequestURI,
 		Proto:  req.Proto,
 		Host:   req.Host,
-		body:   req.ContentLength != 0,
 		peer:   req.RemoteAddr,
+
+		length:  max(req.ContentLength, 0),
+		chunked: len(req.TransferEncoding) > 0,
 	}
 	h.splitTarget()
 	for name, values := range req.Header {
@@ -65,8 +69,8 @@ func headOf(req *http.Request) *Head {
 	return h
 }
 
-// adoptRequest answers an upgrade that the router has accepted.
-func (r *Reactor) adoptRequest(w http.ResponseWriter, h *Head, v Verdict) {
+// adoptUpgrade answers an upgrade that the router has accepted.
+func (r *Reactor) adoptUpgrade(w http.ResponseWriter, h *Head, v Verdict) {
 	key, refusal := checkUpgrade(h)
 	a := &adoption{verdict: v}
 	if refusal != nil {
@@ -75,14 +79,46 @@ func (r *Reactor) adoptRequest(w http.ResponseWriter, h *Head, v Verdict) {
 	} else {
 		a.response = ws.AppendUpgradeResponse(make([]byte, 0, ws.UpgradeResponseBytes), key, v.Protocol, v.Deflate)
 	}
+	if refusal != nil {
+		r.answerHijacked(w, a.response)
+		return
+	}
+	r.moveBack(w, a)
+}
+
+// adoptExchange moves a request that the router wants served on a loop. Net/http has read its head and not its body.
+func (r *Reactor) adoptExchange(w http.ResponseWriter, h *Head, v Verdict) {
+	a := &adoption{verdict: v, request: h.request()}
+	if a.request.chunked {
+		// If there was a length as well, net/http has gone by the chunks and forgotten it, and a proxy may have gone by the length.
+		a.request.keep = false
+	}
+	r.moveBack(w, a)
+}
+
+// answerHijacked sends a response around net/http, then ends the conn.
+func (r *Reactor) answerHijacked(w http.ResponseWriter, response []byte) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, needsOwnPort, http.StatusBadRequest)
+		return
+	}
+	_, _ = conn.Write(response)
+	_ = conn.Close()
+}
+
+const needsOwnPort = "this needs HTTP/1.1 on the server's own port"
+
+// moveBack takes the conn of a request away from net/http and puts it on a loop.
+func (r *Reactor) moveBack(w http.ResponseWriter, a *adoption) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		http.Error(w, "upgrades need HTTP/1.1 on this server's own port", http.StatusBadRequest)
+		http.Error(w, needsOwnPort, http.StatusBadRequest)
 		return
 	}
 	c, ok := conn.(*httpConn)
-	if refusal != nil || !ok {
-		_, _ = conn.Write(a.response)
+	if !ok {
+		_, _ = conn.Write(appendResponse(nil, http.StatusBadRequest, needsOwnPort+"\n", false))
 		_ = conn.Close()
 		return
 	}
@@ -90,7 +126,7 @@ func (r *Reactor) adoptRequest(w http.ResponseWriter, h *Head, v Verdict) {
 	a.read = append(append([]byte(nil), a.read...), c.replay...)
 	if err := r.enroll(c, a); err != nil {
 		r.conns.Add(-1)
-		r.cfg.Log.Warn("an upgrade could not be moved from net/http to a loop", "error", err)
+		r.cfg.Log.Warn("a connection could not be moved from net/http to a loop", "error", err)
 	}
 }
 
@@ -136,6 +172,10 @@ func (d *driver) adoptOpen(c *Conn, a *adoption) {
 	defer d.survive(c, "open")
 	if len(a.read) > 0 {
 		d.carry[c] = a.read
+	}
+	if a.verdict.Kind == Exchange {
+		c.beginExchange(a.request, &a.verdict)
+		return
 	}
 	c.open(a.response, &a.verdict)
 	if len(a.read) > 0 && c.state != stateDead {

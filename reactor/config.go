@@ -37,6 +37,11 @@ type Config struct {
 	HeadersMax   int
 	HeadTimeout  time.Duration
 
+	// BodyTimeout is for the body of an exchange to be complete; 10 s. KeepAliveTimeout is how long a conn may wait for its next
+	// request after one; 60 s.
+	BodyTimeout      time.Duration
+	KeepAliveTimeout time.Duration
+
 	// Deflate is for conns whose Verdict agrees to compression.
 	Deflate Deflate
 
@@ -87,6 +92,8 @@ func (c Config) withDefaults() Config {
 	or(&c.HeadBytesMax, 16<<10)
 	or(&c.HeadersMax, 100)
 	or(&c.HeadTimeout, 10*time.Second)
+	or(&c.BodyTimeout, 10*time.Second)
+	or(&c.KeepAliveTimeout, 60*time.Second)
 	or(&c.Deflate.Level, ws.DeflateLevelMin)
 	or(&c.Deflate.InflatedBytesMax, 10*messageBytesMaxDefault)
 	or(&c.FragmentTimeout, 30*time.Second)
@@ -129,6 +136,8 @@ func (c Config) check() error {
 		{"Deflate.BytesMin", int64(c.Deflate.BytesMin)},
 		{"Deflate.InflatedBytesMax", int64(c.Deflate.InflatedBytesMax)},
 		{"HeadTimeout", int64(c.HeadTimeout)},
+		{"BodyTimeout", int64(c.BodyTimeout)},
+		{"KeepAliveTimeout", int64(c.KeepAliveTimeout)},
 		{"FragmentTimeout", int64(c.FragmentTimeout)},
 		{"CloseTimeout", int64(c.CloseTimeout)},
 		{"FlushDelay", int64(c.FlushDelay)},

@@ -28,7 +28,10 @@ type driver struct {
 	current *Conn   // whose input is being handled: it is flushed right after, without the loop's list
 	answer  []byte  // to that input, as far as it is copied
 	gone    []*Conn // closed by gnet while their receiver may have been inside Write: Closed is still to come
-	head    Head    // reused
+	left    []departure
+	body    []byte // spare, for the next request
+	date    date
+	head    Head // reused
 	iov     [][]byte
 	joined  []byte
 
@@ -50,8 +53,8 @@ type driver struct {
 	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
 
 	// Any goroutine looks at these.
-	busy                         busy
-	conns, webSockets, slowConns atomic.Int64
+	busy                                  busy
+	conns, webSockets, streams, slowConns atomic.Int64
 }
 
 func newDriver(r *Reactor, id int) (*driver, error) {
@@ -92,6 +95,7 @@ func (d *driver) enter() {
 
 func (d *driver) leave() {
 	if d.depth == 1 {
+		d.finishLeft()
 		d.finishGone()
 		if d.account.settle() > d.cfg.QueueTotalBytesMax {
 			d.loop.Tick() // shed is for turns
@@ -139,12 +143,22 @@ func (d *driver) flushCurrent() {
 func (d *driver) receive(c *Conn) {
 	defer d.survive(c, "receive")
 	switch c.state {
+	case stateOpen, stateClosing:
+		if c.isStream() {
+			c.receiveStream()
+			return
+		}
+		c.receiveFrames()
 	case stateHead:
 		c.receiveHead()
-	case stateOpen, stateClosing:
-		c.receiveFrames()
+	case stateIdle:
+		c.receiveNext()
+	case stateBody:
+		c.receiveBody()
+	case stateAnswer:
+		c.receiveEarly()
 	case stateLinger:
-		c.discard(c.arrived())
+		c.drain()
 	}
 }
 
@@ -176,7 +190,10 @@ func (d *driver) closed(c *Conn, err error) {
 	c.state = stateDead
 	d.loop.Remove(c.handle)
 	d.conns.Add(-1)
-	if c.limit > 0 {
+	switch {
+	case c.isStream():
+		d.streams.Add(-1)
+	case c.limit > 0:
 		d.webSockets.Add(-1)
 	}
 	c.hold(0)
@@ -220,8 +237,11 @@ func (d *driver) survive(c *Conn, during string) {
 	d.cfg.Log.Error("panic in a handler; its connection is closed, the loop goes on",
 		"loop", d.loop.ID(), "during", during, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	switch c.state {
-	case stateHead:
+	case stateHead, stateBody, stateAnswer:
 		c.refuse(500, "internal server error\n")
+	case stateIdle: // it has an answer, and must not go on
+		c.drain()
+		c.enter(stateLinger, lingerTimeout)
 	case stateOpen:
 		c.discard(c.arrived()) // part of it has been unmasked and handled
 		c.fail(d.cfg.Panic.Code, d.cfg.Panic.Reason)

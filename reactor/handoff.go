@@ -30,7 +30,7 @@ func (c *Conn) handOff(read []byte) {
 		c.flags |= flagHandedOff // before the push: from there on the copy is counted by its owner
 		if l.push(handedOff{fd, append([]byte(nil), read...)}) {
 			d.stats.handedOff.Add(1)
-			c.discard(len(read))
+			c.drain()
 			c.hangUp() // closes gnet's descriptor; the connection lives on in the copy
 			return
 		}

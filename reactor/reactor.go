@@ -18,9 +18,10 @@ import (
 type VerdictKind uint8
 
 const (
-	HandOff VerdictKind = iota // to net/http, through HTTPListener
-	Upgrade                    // to a WebSocket on the loop
-	Refuse                     // a plain response, then the end
+	HandOff  VerdictKind = iota // to net/http, through HTTPListener
+	Upgrade                     // to a WebSocket on the loop
+	Refuse                      // a plain response, then the end
+	Exchange                    // a request that is served on the loop, with a response or a stream
 )
 
 // Verdict is what the router says about a request.
@@ -35,6 +36,11 @@ type Verdict struct {
 	// Open makes the receiver of an upgraded conn. It is called on the conn's loop after the response has been queued, and
 	// may write to the conn and close it.
 	Open func(c *Conn) Receiver
+
+	BodyBytesMax int // Exchange: longer request bodies are answered with 413 and the end of the conn; 0 takes none
+	// Serve is called on the conn's loop when the request is whole. It answers with Conn.Respond or Conn.Stream, or says with
+	// Conn.Await who will. The body is valid until Serve returns; it is empty if there was none.
+	Serve func(c *Conn, body []byte)
 }
 
 const messageBytesMaxDefault = 64 << 10

@@ -46,8 +46,8 @@ func (d *driver) shed() {
 		return
 	}
 	_, now := r.clock.Read()
-	if now-d.scales.shedAt < sweepPeriod {
-		return
+	if d.scales.shedAt != 0 && now-d.scales.shedAt < sweepPeriod {
+		return // it has rung for the next time
 	}
 	d.scales.shedAt = now
 	d.slow.ringLater()

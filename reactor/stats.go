@@ -13,6 +13,8 @@ type counters struct {
 
 	refusedConns, refusedHTTP, refusedByRouter, badHeads, badUpgrades, headTimeouts atomic.Uint64
 
+	exchanges, badBodies, bodyTimeouts, early atomic.Uint64
+
 	slow, shed, writeErrors, violations, fragmentTimeouts, panics, stalls atomic.Uint64
 
 	droppedOldest, droppedStale atomic.Uint64
@@ -24,6 +26,7 @@ type counters struct {
 type Stats struct {
 	Conns       int   // client sockets, handed-off ones included
 	WebSockets  int   // upgraded ones
+	Streams     int   // responses that do not end
 	ConnsMax    int   // where newcomers are refused
 	HTTPConns   int   // handed off to net/http
 	Guests      int   // clients whose bytes other goroutines move
@@ -32,7 +35,7 @@ type Stats struct {
 	Accepted  uint64
 	Upgraded  uint64
 	HandedOff uint64
-	Adopted   uint64 // upgrades that came back from net/http
+	Adopted   uint64 // upgrades and exchanges that came back from net/http
 
 	RefusedConns    uint64 // over MaxConns
 	RefusedHTTP     uint64 // over HTTPConnsMax
@@ -40,6 +43,11 @@ type Stats struct {
 	BadHeads        uint64 // 400 for the request head
 	BadUpgrades     uint64 // a WebSocket handshake that was not right
 	HeadTimeouts    uint64
+
+	Exchanges    uint64 // requests served on the loops
+	BadBodies    uint64 // 400, 413 or 417 for a request body
+	BodyTimeouts uint64
+	Early        uint64 // closed because they sent too much before they were answered, or on a stream
 
 	Slow             uint64 // closed with Config.Slow, those shed included
 	Shed             uint64 // closed because all loops together held too much
@@ -88,6 +96,11 @@ func (r *Reactor) Stats() Stats {
 		BadUpgrades:     c.badUpgrades.Load(),
 		HeadTimeouts:    c.headTimeouts.Load(),
 
+		Exchanges:    c.exchanges.Load(),
+		BadBodies:    c.badBodies.Load(),
+		BodyTimeouts: c.bodyTimeouts.Load(),
+		Early:        c.early.Load(),
+
 		Slow:             c.slow.Load(),
 		Shed:             c.shed.Load(),
 		WriteErrors:      c.writeErrors.Load(),
@@ -103,6 +116,7 @@ func (r *Reactor) Stats() Stats {
 	}
 	for _, d := range r.drivers {
 		s.WebSockets += int(d.webSockets.Load())
+		s.Streams += int(d.streams.Load())
 		items, bytes := d.loop.Waiting()
 		s.Loops = append(s.Loops, LoopStats{
 			Conns:     int(d.conns.Load()),

@@ -36,6 +36,7 @@ func (s *Server) listen() error {
 	if h.InternalPort != "" {
 		internal = private
 	}
+	s.mountEndpoints(public)
 	s.mountAPI(public, internal)
 	s.mountOperations(internal)
 	if s.cfg.Dev.Enabled {

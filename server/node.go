@@ -119,9 +119,7 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 		},
 		Dropped: map[string]uint64{"drop_oldest": st.DroppedOldest, "latest": st.DroppedStale},
 	}
-	if s.endpoint != nil {
-		g.Refused["origin"], g.Refused["connection_limit"], g.Refused["connection_limit_per_ip"] = s.endpoint.Refused()
-	}
+	g.Refused["origin"], g.Refused["connection_limit"], g.Refused["connection_limit_per_ip"] = s.gate.Refused()
 	for _, l := range st.Loops {
 		counts, sum := l.Lag.Read()
 		g.Loops = append(g.Loops, metrics.LoopGauges{

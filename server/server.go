@@ -27,7 +27,7 @@ import (
 	"stentor/server/policy"
 	"stentor/server/probe"
 	"stentor/server/session"
-	"stentor/server/transport/websocket"
+	"stentor/server/transport/gate"
 )
 
 // Options is what a Server is made of.
@@ -66,7 +66,9 @@ type Server struct {
 	metrics  *metrics.Metrics
 	pools    [2]*loop.Pool       // of large replies, of fetches
 	lanes    *loop.Lanes         // of work that waits for the engine
-	endpoint *websocket.Endpoint // nil if WebSocket is off
+	passing  *loop.Lanes         // of commands that wait for other nodes
+	gate     *gate.Gate          // before all transports
+	routes   map[string]endpoint // by path
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
 	prober   *probe.Prober
@@ -86,7 +88,7 @@ func New(o Options) (*Server, error) {
 	s.reactor = r
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
 	s.pools = [2]*loop.Pool{loop.NewPool(o.Log), loop.NewPool(o.Log)}
-	s.lanes = loop.NewLanes(o.Log)
+	s.lanes, s.passing = loop.NewLanes(o.Log), loop.NewLanes(o.Log)
 	table := hub.NewTable(r.Loops())
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
@@ -119,9 +121,9 @@ func New(o Options) (*Server, error) {
 	s.node.Start(p)
 	s.prober = probe.New(s.uid, s.engines.Broker, table, r.Loops())
 	s.join()
-	if !o.Config.WebSocket.Disabled {
-		s.endpoint = websocket.New(s.endpointConfig(), origins)
-	}
+	s.hearOthers()
+	s.gate = gate.New(s.gateConfig(), origins)
+	s.routes = s.endpoints()
 	s.watch()
 	return s, s.listen()
 }
@@ -146,31 +148,26 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		Slow:               closeWith(codec.DisconnectSlow),
 		WriteError:         closeWith(codec.DisconnectWriteError),
 		Closing:            func(code uint16) { s.metrics.Close(metrics.WebSocket, uint32(code)) },
-		Deflate:            deflate(&s.cfg.WebSocket),
+		Deflate:            deflate(s.cfg),
 		Log:                s.log,
 	}
 }
 
-// deflate is how messages are compressed. What a message may become is ten times what it may be, if nothing else is said.
-func deflate(c *config.WebSocket) reactor.Deflate {
-	return reactor.Deflate{
-		Level:            c.CompressionLevel,
-		BytesMin:         c.CompressionMinSize,
-		InflatedBytesMax: cmp.Or(c.DecompressedMessageSizeLimit, 10*c.MessageSizeLimit),
+// deflate is how messages are compressed, on both WebSocket transports if on both. What a message may become is ten times what it may
+// be, if nothing else is said.
+func deflate(cfg *config.Config) reactor.Deflate {
+	w, u := &cfg.WebSocket, &cfg.UniWebSocket
+	if !w.Compression && u.Compression {
+		return reactor.Deflate{
+			Level:            u.CompressionLevel,
+			BytesMin:         u.CompressionMinSize,
+			InflatedBytesMax: cmp.Or(u.DecompressedMessageSizeLimit, 10*u.MessageSizeLimit),
+		}
 	}
-}
-
-func (s *Server) endpointConfig() websocket.Config {
-	return websocket.Config{
-		Node:            s.node,
-		MessageBytesMax: s.cfg.WebSocket.MessageSizeLimit,
-		Compression:     s.cfg.WebSocket.Compression,
-		UserIDHeader:    s.cfg.Client.UserIDHTTPHeader,
-		ConnectionsMax:  s.cfg.Client.ConnectionLimit,
-		PerAddressMax:   s.cfg.Client.ConnectionLimitPerIP,
-		ConnectionsRate: s.cfg.Client.ConnectionRateLimit,
-		Draining:        &s.draining,
-		Log:             s.log,
+	return reactor.Deflate{
+		Level:            w.CompressionLevel,
+		BytesMin:         w.CompressionMinSize,
+		InflatedBytesMax: cmp.Or(w.DecompressedMessageSizeLimit, 10*w.MessageSizeLimit),
 	}
 }
 
@@ -214,17 +211,15 @@ func (s *Server) Reload(cfg *config.Config) error {
 	if s.api != nil {
 		s.api.SetRules(s.rules.Load())
 	}
-	if s.endpoint != nil {
-		s.endpoint.SetOrigins(origins)
-	}
+	s.gate.SetOrigins(origins)
 	return nil
 }
 
 // Route decides about a request head on the public port (reactor.Router). Whatever is not for a real-time endpoint goes to
 // net/http.
 func (s *Server) Route(h *reactor.Head) reactor.Verdict {
-	if s.endpoint != nil && h.Path == s.cfg.WebSocket.HandlerPrefix {
-		return s.endpoint.Route(h)
+	if e := s.routes[h.Path]; e != nil {
+		return e.Route(h)
 	}
 	return reactor.Verdict{Kind: reactor.HandOff}
 }
@@ -359,4 +354,5 @@ func (s *Server) stop(ctx context.Context) {
 		s.log.Warn("the engine did not take everything in time; clients that have gone may be shown as present for a while", "left", left)
 	}
 	s.lanes.Close()
+	s.passing.Close()
 }

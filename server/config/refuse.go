@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -182,5 +183,5 @@ func (c *Config) advice() []Warning {
 		say("http_server.address", fmt.Sprintf("dev.enabled is set and http_server.address is %q: everybody who reaches this machine can "+
 			"connect, subscribe and publish", c.HTTPServer.Address))
 	}
-	return append(list, c.engineAdvice()...)
+	return slices.Concat(list, c.transportAdvice(), c.engineAdvice())
 }

@@ -30,6 +30,7 @@ func (c *Config) problems() Errors {
 	root().walk(reflect.ValueOf(c).Elem(), "", p.tags)
 	p.server()
 	p.client()
+	p.transports()
 	p.channels()
 	p.proxies()
 	p.consumers()

@@ -51,8 +51,9 @@ type underway struct {
 
 // commands are some on their way.
 type commands struct {
-	to   loop.Handle
-	data []byte
+	to     loop.Handle
+	data   []byte
+	quoted bool // if the session speaks JSON, they are a JSON string
 }
 
 // secretOf is the secret of a session.
@@ -81,7 +82,12 @@ func (n *Node) Emulated(secret string) (loop.Handle, bool) {
 // Emulate gives delimited commands to the session that a secret belongs to, as if they had come through its pipe. False says that
 // there never was such a session; what becomes of the commands otherwise, only the session tells. Any goroutine may call it; data is
 // the caller's again after the call.
-func (n *Node) Emulate(secret string, data []byte) bool {
+func (n *Node) Emulate(secret string, data []byte) bool { return n.emulate(secret, data, false) }
+
+// EmulatePassed is Emulate for what another node has passed on (codec.AppendPassedEmulationRequest).
+func (n *Node) EmulatePassed(secret string, data []byte) bool { return n.emulate(secret, data, true) }
+
+func (n *Node) emulate(secret string, data []byte, quoted bool) bool {
 	h, ok := n.Emulated(secret)
 	if !ok {
 		return false
@@ -92,7 +98,7 @@ func (n *Node) Emulate(secret string, data []byte) bool {
 	}
 	switch p := &n.posts[h.Loop()]; p.admit(h, len(data)+postBytes) {
 	case admitted:
-		if l.Post(p, commands{h, bytes.Clone(data)}, len(data)+postBytes) {
+		if l.Post(p, commands{h, bytes.Clone(data), quoted}, len(data)+postBytes) {
 			l.Wake()
 		}
 	case tooMany:
@@ -160,6 +166,12 @@ func (p *posts) arrived(h loop.Handle, size int) {
 func (s *Session) takeEmulated(c commands) {
 	if s.traits&emulated == 0 {
 		return
+	}
+	if c.quoted && s.form == codec.JSON {
+		var err error
+		if c.data, err = codec.Unquote(c.data); err != nil {
+			return // as where the client has posted it: nobody is told
+		}
 	}
 	if len(c.data) == 0 && s.serves() {
 		s.close(codec.DisconnectBadRequest)
