@@ -213,7 +213,8 @@ func (c *Conn) Respond(r Response) bool {
 }
 
 // Await leaves the answer for later: recv gets what is ordered for the conn's handle, its deadline, and its end, which may come
-// first. Only Verdict.Serve calls it. Whoever answers does so with Respond or Stream, on the loop; Close answers with 503.
+// first. Only Verdict.Serve calls it. Whoever answers does so with Respond or Stream, on the loop; Close answers with 503. Nothing but
+// the deadline given to Arm bounds the wait.
 func (c *Conn) Await(recv Receiver) {
 	if x, due := c.answerDue(); due {
 		x.recv = recv
