@@ -65,9 +65,7 @@ func AppendEmulationRequest(dst []byte, f Form, m *EmulationRequest) []byte {
 func AppendPassedEmulationRequest(dst []byte, f Form, m *EmulationRequest) []byte {
 	passed := *m
 	if !f.isProtobuf() && m.Data != nil {
-		w := jsonWriter{}
-		w.textAlways("", alias(m.Data))
-		passed.Data = w.buf
+		passed.Data = appendString(nil, alias(m.Data))
 	}
 	return AppendEmulationRequest(dst, Protobuf, &passed)
 }

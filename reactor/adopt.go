@@ -59,6 +59,7 @@ func headOf(req *http.Request) *Head {
 
 		length:  max(req.ContentLength, 0),
 		chunked: len(req.TransferEncoding) > 0,
+		fields:  make([]field, 0, len(req.Header)),
 	}
 	h.splitTarget()
 	for name, values := range req.Header {

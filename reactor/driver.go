@@ -24,12 +24,12 @@ type driver struct {
 	layout  gnetLayout // of gnet's conns
 	bell    bell
 
-	depth   int     // callbacks run inside each other when gnet closes a conn under our hands
-	current *Conn   // whose input is being handled: it is flushed right after, without the loop's list
-	answer  []byte  // to that input, as far as it is copied
-	gone    []*Conn // closed by gnet while their receiver may have been inside Write: Closed is still to come
-	left    []departure
-	body    []byte // spare, for the next request
+	depth   int         // callbacks run inside each other when gnet closes a conn under our hands
+	current *Conn       // whose input is being handled: it is flushed right after, without the loop's list
+	answer  []byte      // to that input, as far as it is copied
+	gone    []*Conn     // closed by gnet while their receiver may have been inside Write: Closed is still to come
+	left    []departure // whose Closed is still to come, too
+	body    []byte      // spare, for the next request
 	date    date
 	head    Head // reused
 	iov     [][]byte
@@ -95,7 +95,9 @@ func (d *driver) enter() {
 
 func (d *driver) leave() {
 	if d.depth == 1 {
-		d.finishLeft()
+		if len(d.left) > 0 {
+			d.finishLeft()
+		}
 		d.finishGone()
 		if d.account.settle() > d.cfg.QueueTotalBytesMax {
 			d.loop.Tick() // shed is for turns

@@ -13,6 +13,9 @@ var continueBytes = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 // earlyBytesMax is how much a client may send ahead of the answer to its request. A read of the loop brings as much at once.
 const earlyBytesMax = 64 << 10
 
+// bodyKeptMax is the largest body whose memory is kept for the next one, in bytes.
+const bodyKeptMax = 16 << 10
+
 // request is what is kept of a head when its strings die.
 type request struct {
 	length  int64 // of the body, unless it is chunked
@@ -120,7 +123,7 @@ func (c *Conn) serve(x *exchange) {
 	if poisoned {
 		poison(body)
 	}
-	if cap(body) <= answerKeptMax {
+	if cap(body) <= bodyKeptMax {
 		d.body = body[:0]
 	}
 	if c.state != stateAnswer {
@@ -213,7 +216,8 @@ func (c *Conn) Respond(r Response) bool {
 }
 
 // Await leaves the answer for later: recv gets what is ordered for the conn's handle, its deadline, and its end, which may come
-// first. Only Verdict.Serve calls it. Whoever answers does so with Respond or Stream, on the loop; Close answers with 503.
+// first, also if the client has only ended its own side. Only Verdict.Serve calls it. Whoever answers does so with Respond or Stream,
+// on the loop; Close answers with 503. Nothing but the deadline given to Arm bounds the wait.
 func (c *Conn) Await(recv Receiver) {
 	if x, due := c.answerDue(); due {
 		x.recv = recv

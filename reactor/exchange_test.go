@@ -587,7 +587,7 @@ func TestPipelineWithoutReading(t *testing.T) {
 	r := start(t, Config{SendBufferBytes: 8 << 10}, serving(func(c *Conn, what string, body []byte) {
 		c.Respond(Response{Body: []byte(big)})
 	}))
-	const requests = 200
+	const requests = 60
 	c := &client{dialNarrow(t, r), t, nil}
 	c.in = newReader(c.Conn)
 	c.say(strings.Repeat("GET /x"+tail+"\r\n", requests))
