@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/panjf2000/gnet/v2"
@@ -15,9 +16,10 @@ import (
 // adoption is an upgrade that arrived at net/http, on its way to a loop.
 type adoption struct {
 	verdict  Verdict
-	response []byte // the 101
-	read     []byte // what the client sent after its request
-	adopted  bool   // the loop has it; for others to read when the loop has ended
+	response []byte         // the 101
+	read     []byte         // what the client sent after its request
+	told     netip.AddrPort // whose conn it is, if a balancer has told
+	adopted  bool           // the loop has it; for others to read when the loop has ended
 }
 
 // AdoptHandler takes the WebSocket upgrades that arrive on kept-alive conns of net/http (from a proxy in front that reuses them)
@@ -88,6 +90,7 @@ func (r *Reactor) adoptRequest(w http.ResponseWriter, h *Head, v Verdict) {
 	}
 	a.read, _ = buffered.Reader.Peek(buffered.Reader.Buffered())
 	a.read = append(append([]byte(nil), a.read...), c.replay...)
+	a.told = c.told
 	if err := r.enroll(c, a); err != nil {
 		r.conns.Add(-1)
 		r.cfg.Log.Warn("an upgrade could not be moved from net/http to a loop", "error", err)
@@ -127,6 +130,7 @@ func (d *driver) adopt(gc gnet.Conn, a *adoption) {
 	a.adopted = true
 	gc.SetSafeContext(nil) // else gnet would keep a for as long as the conn lives
 	c := d.newConn(gc)
+	c.tell(a.told)
 	d.current = c
 	d.adoptOpen(c, a)
 	d.flushCurrent()

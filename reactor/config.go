@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -31,6 +32,13 @@ type Config struct {
 	// incomplete messages of all clients hold; 1 GiB.
 	QueueBytesMax      int
 	QueueTotalBytesMax int64
+
+	// ProxyTrusted are the addresses of balancers in front that speak the PROXY protocol: every conn from there must begin with its header,
+	// and no other conn may.
+	ProxyTrusted []netip.Prefix
+
+	// H2C hands HTTP/2 in clear text to HTTPListener; without it, it is a bad request.
+	H2C bool
 
 	// Limits of a request head: its size, 16 KiB; its header fields, 100; the time until it is complete, 10 s.
 	HeadBytesMax int
@@ -112,6 +120,11 @@ func (c Config) check() error {
 	}
 	if c.Loops < 0 || c.Loops > loop.LoopsMax {
 		return fmt.Errorf("reactor: %d loops, want 1 to %d", c.Loops, loop.LoopsMax)
+	}
+	for _, p := range c.ProxyTrusted {
+		if !p.IsValid() {
+			return errors.New("reactor: an invalid network among ProxyTrusted")
+		}
 	}
 	for _, limit := range []struct {
 		name  string

@@ -36,6 +36,7 @@ const (
 	stateClosing              // our close frame is queued or sent: the peer's is awaited
 	stateLinger               // nothing more to say: what the peer still sends is discarded until it ends
 	stateDead                 // gone
+	stateProxy                // before stateHead, of a conn from a balancer: its PROXY header is under way
 )
 
 // flags of a conn.
@@ -92,10 +93,14 @@ func (c *Conn) Loop() *loop.Loop { return c.driver.loop }
 // Handle names the conn for other goroutines. It stays safe after the conn has gone.
 func (c *Conn) Handle() loop.Handle { return c.handle }
 
-// RemoteAddr is the peer's "host:port", "" if the conn has gone. It asks the kernel: nothing is kept for it.
+// RemoteAddr is the peer's "host:port", "" if the conn has gone. It asks the kernel: nothing is kept for it, unless a balancer has told
+// whose conn it is.
 func (c *Conn) RemoteAddr() string {
 	if c.state == stateDead {
 		return ""
+	}
+	if client := c.told(); client.IsValid() {
+		return client.String()
 	}
 	sa, err := unix.Getpeername(c.gc.Fd())
 	if err != nil {
@@ -203,9 +208,12 @@ func (r *resident) Expire(now loop.Time) {
 	c := r.conn()
 	defer c.driver.survive(c, "expire")
 	if due(&c.stateAt, now) {
-		if c.state == stateHead {
+		switch c.state {
+		case stateHead:
 			c.headTimeout()
-		} else {
+		case stateProxy:
+			c.proxyTimeout()
+		default:
 			c.hangUp()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -45,8 +46,9 @@ type driver struct {
 	scales  scales
 	account account
 	queues  queues
-	holders map[*Conn]struct{} // conns with incomplete input
-	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
+	holders map[*Conn]struct{}       // conns with incomplete input
+	carry   map[*Conn][]byte         // input that came before gnet's: of conns adopted from net/http
+	clients map[*Conn]netip.AddrPort // whose conn it is, where a balancer has told
 
 	// Any goroutine looks at these.
 	busy                         busy
@@ -65,6 +67,7 @@ func newDriver(r *Reactor, id int) (*driver, error) {
 		seen:    map[fate]struct{}{},
 		holders: map[*Conn]struct{}{},
 		carry:   map[*Conn][]byte{},
+		clients: map[*Conn]netip.AddrPort{},
 	}
 	d.loop = loop.New(id, loop.Config{
 		Ring:       d.bell.ring,
@@ -143,6 +146,10 @@ func (d *driver) receive(c *Conn) {
 		c.receiveFrames()
 	case stateLinger:
 		c.discard(c.arrived())
+	case stateProxy:
+		if c.receiveProxyHeader() {
+			d.receive(c)
+		}
 	}
 }
 
@@ -172,6 +179,7 @@ func (d *driver) closed(c *Conn, err error) {
 		}
 	}
 	c.state = stateDead
+	delete(d.clients, c)
 	d.loop.Remove(c.handle)
 	d.conns.Add(-1)
 	if c.limit > 0 {

@@ -192,7 +192,8 @@ func (d *driver) accept(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	r.stats.accepted.Add(1)
+	first := d.firstState(gc) // asks for the peer's address, which newConn lets go of
 	c := d.newConn(gc)
-	c.enter(stateHead, d.cfg.HeadTimeout)
+	c.enter(first, d.cfg.HeadTimeout)
 	return gnet.None
 }

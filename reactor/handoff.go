@@ -3,6 +3,7 @@ package reactor
 import (
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -13,6 +14,7 @@ import (
 type handedOff struct {
 	fd   int
 	read []byte
+	told netip.AddrPort // whose it is, if a balancer has told
 }
 
 // handOff gives the socket to net/http. Only its descriptor is duplicated here; the rest is Accept's work.
@@ -28,7 +30,7 @@ func (c *Conn) handOff(read []byte) {
 	fd, err := c.gc.Dup()
 	if err == nil {
 		c.flags |= flagHandedOff // before the push: from there on the copy is counted by its owner
-		if l.push(handedOff{fd, append([]byte(nil), read...)}) {
+		if l.push(handedOff{fd, append([]byte(nil), read...), c.told()}) {
 			d.stats.handedOff.Add(1)
 			c.discard(len(read))
 			c.hangUp() // closes gnet's descriptor; the connection lives on in the copy
@@ -91,7 +93,7 @@ func (l *httpListener) Accept() (net.Conn, error) {
 				l.reactor.cfg.Log.Warn("a connection could not be handed to net/http", "error", err)
 				continue
 			}
-			return &httpConn{Conn: conn, listener: l, replay: h.read}, nil
+			return &httpConn{Conn: conn, listener: l, replay: h.read, told: h.told}, nil
 		}
 	}
 }
@@ -125,7 +127,16 @@ type httpConn struct {
 	net.Conn
 	listener *httpListener
 	replay   []byte
+	told     netip.AddrPort // whose it is, if a balancer has told
 	once     sync.Once
+}
+
+// RemoteAddr implements net.Conn.
+func (c *httpConn) RemoteAddr() net.Addr {
+	if c.told.IsValid() {
+		return net.TCPAddrFromAddrPort(c.told)
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read implements net.Conn.

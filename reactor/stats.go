@@ -11,7 +11,7 @@ import (
 type counters struct {
 	accepted, upgraded, handedOff, adopted atomic.Uint64
 
-	refusedConns, refusedHTTP, refusedByRouter, badHeads, badUpgrades, headTimeouts atomic.Uint64
+	refusedConns, refusedHTTP, refusedByRouter, badHeads, badUpgrades, headTimeouts, badProxyHeaders atomic.Uint64
 
 	slow, shed, writeErrors, violations, fragmentTimeouts, panics, stalls atomic.Uint64
 
@@ -39,6 +39,7 @@ type Stats struct {
 	BadHeads        uint64 // 400 for the request head
 	BadUpgrades     uint64 // a WebSocket handshake that was not right
 	HeadTimeouts    uint64
+	BadProxyHeaders uint64 // conns of a balancer that did not begin with a PROXY header, or not in time
 
 	Slow             uint64 // closed with Config.Slow, those shed included
 	Shed             uint64 // closed because all loops together held too much
@@ -85,6 +86,7 @@ func (r *Reactor) Stats() Stats {
 		BadHeads:        c.badHeads.Load(),
 		BadUpgrades:     c.badUpgrades.Load(),
 		HeadTimeouts:    c.headTimeouts.Load(),
+		BadProxyHeaders: c.badProxyHeaders.Load(),
 
 		Slow:             c.slow.Load(),
 		Shed:             c.shed.Load(),
