@@ -32,6 +32,7 @@ type state uint8
 
 const (
 	stateHead    state = iota // the request head is under way
+	stateHello                // the first bytes are under way, on a port that speaks TLS: see receiveHello
 	stateOpen                 // upgraded
 	stateClosing              // our close frame is queued or sent: the peer's is awaited
 	stateLinger               // nothing more to say: what the peer still sends is discarded until it ends
@@ -182,8 +183,13 @@ func (c *Conn) beginClose(code uint16) {
 // hangUp closes the socket now.
 func (c *Conn) hangUp() {
 	if c.state != stateDead {
+		gc := c.gc
+		if s := c.secured(); s != nil {
+			s.sayGoodbye()
+			gc = s.Conn
+		}
 		// What this returns is about the descriptor, which is gone either way.
-		_ = c.gc.EventLoop().Close(c.gc)
+		_ = gc.EventLoop().Close(gc)
 	}
 }
 
@@ -203,9 +209,13 @@ func (r *resident) Expire(now loop.Time) {
 	c := r.conn()
 	defer c.driver.survive(c, "expire")
 	if due(&c.stateAt, now) {
-		if c.state == stateHead {
+		switch c.state {
+		case stateHead:
 			c.headTimeout()
-		} else {
+		case stateHello:
+			c.driver.stats.helloTimeouts.Add(1)
+			c.hangUp()
+		default:
 			c.hangUp()
 		}
 	}

@@ -53,6 +53,7 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 		d.loop.TickDue(now)
 	}
 	e.noticeBusy()
+	e.handshakes.tick()
 	return loop.TickPeriod, gnet.None
 }
 
@@ -193,6 +194,6 @@ func (d *driver) accept(gc gnet.Conn) gnet.Action {
 	}
 	r.stats.accepted.Add(1)
 	c := d.newConn(gc)
-	c.enter(stateHead, d.cfg.HeadTimeout)
+	c.enter(d.firstState(), d.cfg.HeadTimeout)
 	return gnet.None
 }
