@@ -45,6 +45,9 @@ type Config struct {
 	HeadersMax   int
 	HeadTimeout  time.Duration
 
+	// TLS makes the port speak TLS; nil for plain only.
+	TLS *TLS
+
 	// Deflate is for conns whose Verdict agrees to compression.
 	Deflate Deflate
 
@@ -100,6 +103,7 @@ func (c Config) withDefaults() Config {
 	or(&c.FragmentTimeout, 30*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
 	or(&c.StallReport, 10*time.Millisecond)
+	c.TLS = c.TLS.withDefaults()
 	or(&c.Panic, Close{3004, "internal server error"})
 	or(&c.Slow, Close{3008, "slow"})
 	or(&c.WriteError, Close{3009, "write error"})
@@ -153,5 +157,5 @@ func (c Config) check() error {
 			return fmt.Errorf("reactor: %s is negative", limit.name)
 		}
 	}
-	return nil
+	return c.TLS.check()
 }

@@ -32,6 +32,7 @@ type state uint8
 
 const (
 	stateHead    state = iota // the request head is under way
+	stateHello                // the first bytes are under way, on a port that speaks TLS: see receiveHello
 	stateOpen                 // upgraded
 	stateClosing              // our close frame is queued or sent: the peer's is awaited
 	stateLinger               // nothing more to say: what the peer still sends is discarded until it ends
@@ -187,8 +188,13 @@ func (c *Conn) beginClose(code uint16) {
 // hangUp closes the socket now.
 func (c *Conn) hangUp() {
 	if c.state != stateDead {
+		gc := c.gc
+		if s := c.secured(); s != nil {
+			s.sayGoodbye()
+			gc = s.Conn
+		}
 		// What this returns is about the descriptor, which is gone either way.
-		_ = c.gc.EventLoop().Close(c.gc)
+		_ = gc.EventLoop().Close(gc)
 	}
 }
 
@@ -213,6 +219,9 @@ func (r *resident) Expire(now loop.Time) {
 			c.headTimeout()
 		case stateProxy:
 			c.proxyTimeout()
+		case stateHello:
+			c.driver.stats.helloTimeouts.Add(1)
+			c.hangUp()
 		default:
 			c.hangUp()
 		}

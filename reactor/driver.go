@@ -49,6 +49,7 @@ type driver struct {
 	holders map[*Conn]struct{}       // conns with incomplete input
 	carry   map[*Conn][]byte         // input that came before gnet's: of conns adopted from net/http
 	clients map[*Conn]netip.AddrPort // whose conn it is, where a balancer has told
+	sealing sealing
 
 	// Any goroutine looks at these.
 	busy                         busy
@@ -118,6 +119,9 @@ func (d *driver) traffic(c *Conn) {
 	d.current = c
 	d.receive(c)
 	d.flushCurrent()
+	if s := c.secured(); s != nil {
+		s.settle()
+	}
 }
 
 // answerKeptMax is the largest answer whose memory is kept for the next one, in bytes.
@@ -139,9 +143,14 @@ func (d *driver) flushCurrent() {
 
 func (d *driver) receive(c *Conn) {
 	defer d.survive(c, "receive")
+	if s := c.secured(); s != nil && !s.receive() {
+		return
+	}
 	switch c.state {
 	case stateHead:
 		c.receiveHead()
+	case stateHello:
+		c.receiveHello()
 	case stateOpen, stateClosing:
 		c.receiveFrames()
 	case stateLinger:
@@ -187,6 +196,9 @@ func (d *driver) closed(c *Conn, err error) {
 	}
 	c.hold(0)
 	c.releaseQueue()
+	if s := c.secured(); s != nil {
+		s.gone()
+	}
 	if c.flags&flagHandedOff == 0 {
 		d.reactor.conns.Add(-1)
 	}

@@ -53,6 +53,7 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 		d.loop.TickDue(now)
 	}
 	e.noticeBusy()
+	e.handshakes.tick()
 	return loop.TickPeriod, gnet.None
 }
 
@@ -192,8 +193,11 @@ func (d *driver) accept(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	r.stats.accepted.Add(1)
-	first := d.firstState(gc) // asks for the peer's address, which newConn lets go of
+	first, fromBalancer := d.firstState(), d.trusts(gc) // which asks for the peer's address: newConn lets go of it
 	c := d.newConn(gc)
+	if fromBalancer {
+		first = stateProxy
+	}
 	c.enter(first, d.cfg.HeadTimeout)
 	return gnet.None
 }

@@ -20,8 +20,9 @@ type Head struct {
 	fields []field
 	body   bool // there is a Transfer-Encoding, or a Content-Length other than 0
 
-	conn *Conn  // asked for the peer's address
-	peer string // the address, if there is no conn
+	conn   *Conn  // asked for the peer's address
+	peer   string // the address, if there is no conn
+	secure bool   // TLS, if there is no conn
 }
 
 type field struct{ name, value string }

@@ -3,6 +3,7 @@ package reactor
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -13,22 +14,17 @@ import (
 // everything else, before TLS, too. Such a conn that begins with anything else is closed: nobody could tell whose it is. A header on
 // any other conn is what it looks like there, a bad request. What is told is kept beside the conns, so that the others pay nothing for it.
 
-// firstState is that of a conn that was just accepted.
-func (d *driver) firstState(gc gnet.Conn) state {
+// trusts reports that a conn that was just accepted is from a balancer.
+func (d *driver) trusts(gc gnet.Conn) bool {
 	if len(d.cfg.ProxyTrusted) == 0 {
-		return stateHead
+		return false
 	}
 	peer, ok := gc.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return stateHead
+		return false
 	}
 	ip := peer.AddrPort().Addr().Unmap().WithZone("")
-	for _, trusted := range d.cfg.ProxyTrusted {
-		if trusted.Contains(ip) {
-			return stateProxy
-		}
-	}
-	return stateHead
+	return slices.ContainsFunc(d.cfg.ProxyTrusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // receiveProxyHeader reports that the header has been read and the conn is as any other.
@@ -51,7 +47,7 @@ func (c *Conn) receiveProxyHeader() bool {
 	c.hold(0)
 	c.discard(size)
 	c.tell(client)
-	c.state = stateHead // its deadline is the one that there was
+	c.state = d.firstState() // its deadline is the one that there was
 	return true
 }
 

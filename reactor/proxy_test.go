@@ -1,6 +1,8 @@
 package reactor
 
 import (
+	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -222,4 +224,75 @@ func FuzzProxied(f *testing.F) {
 			t.Fatalf("no end after %q", b)
 		}
 	})
+}
+
+// With TLS the header is in front of the hello, in clear text; the address lasts through the handshake, wherever the conn goes then.
+func TestProxyTLS(t *testing.T) {
+	cfg := trusting("127.0.0.0/8")
+	cfg.TLS = serverTLS()
+	r := start(t, cfg, tellPeer())
+	server := &http.Server{Handler: r.AdoptHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.WriteString(w, req.Proto+" "+req.RemoteAddr)
+	}))}
+	go func() { _ = server.Serve(r.HTTPListener()) }()
+	defer server.Close()
+	proxied := func(protocols ...string) *client {
+		t.Helper()
+		raw := dial(t, r)
+		raw.say(proxyBinary)
+		config := clientTLS(0)
+		config.NextProtos = protocols
+		conn := tls.Client(raw.Conn, config)
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		return &client{conn, t, newReader(conn)}
+	}
+	c := proxied()
+	c.say(upgradeRequest() + text("x"))
+	c.upgraded()
+	c.expect(proxyClient)
+
+	c = proxied("http/1.1")
+	c.say("GET /http HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(resp.Body); string(body) != "HTTP/1.1 "+proxyClient {
+		t.Errorf("net/http sees %s", body)
+	}
+	c.say(upgradeRequest())
+	c.upgraded()
+	c.say(text("x"))
+	c.expect(proxyClient)
+
+	transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+		return proxied("h2").Conn, nil
+	}}
+	defer transport.CloseIdleConnections()
+	resp, err = (&http.Client{Transport: transport, Timeout: waitMax}).Get("https://localhost/http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); string(body) != "HTTP/2.0 "+proxyClient {
+		t.Errorf("net/http sees %s", body)
+	}
+
+	// The other way round it is no header.
+	inside := dial(t, r)
+	inside.say("\x16\x03\x01")
+	inside.expectEnd()
+}
+
+// A handshake for another protocol than ours, as of an ACME authority that asks who we are, is all there is.
+func TestTLSOfAnotherProtocol(t *testing.T) {
+	r := start(t, Config{TLS: serverTLS(func(c *tls.Config) { c.NextProtos = append(c.NextProtos, "acme-tls/1") })}, neverRoute(t))
+	config := clientTLS(0)
+	config.NextProtos = []string{"acme-tls/1"}
+	c := dialTLS(t, r, config)
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	c.expectEnd()
+	eventually(t, "it is not counted any more", func() bool { s := r.Stats(); return s.Conns == 0 && s.TLS12+s.TLS13 == 0 })
 }

@@ -52,6 +52,8 @@ type Reactor struct {
 	drivers []*driver
 	http    *httpListener
 
+	handshakes handshakes
+
 	meeting sync.Mutex                                 // taken to change met
 	met     atomic.Pointer[map[gnet.EventLoop]*driver] // who drives which of gnet's loops
 	bells   atomic.Int32                               // how many are hung
@@ -95,6 +97,7 @@ func New(cfg Config, router Router) (*Reactor, error) {
 	r.gnetLog.log = r.cfg.Log
 	r.met.Store(&map[gnet.EventLoop]*driver{})
 	r.http = newHTTPListener(r)
+	r.handshakes.init(r)
 	for i := range r.cfg.Loops {
 		d, err := newDriver(r, i)
 		if err != nil {
@@ -112,6 +115,7 @@ func (r *Reactor) Run() error {
 	if !r.started.CompareAndSwap(false, true) {
 		return errors.New("reactor: Run was called before")
 	}
+	defer r.handshakes.wait()
 	defer close(r.done)
 	defer r.closeBells()
 	defer r.http.Close()
@@ -216,6 +220,7 @@ func (r *Reactor) Stop(ctx context.Context) error {
 func (r *Reactor) shutDown() {
 	r.stopping.Store(true)
 	r.stopOnce.Do(func() { close(r.stop) })
+	r.handshakes.stop()
 }
 
 // Loops are the reactor's loops, by their number.

@@ -18,6 +18,11 @@ type counters struct {
 	droppedOldest, droppedStale atomic.Uint64
 
 	longestStall atomic.Int64 // nanoseconds
+
+	plainOnTLS, badHellos, helloTimeouts                                          atomic.Uint64
+	handshakes, handshakesFailed, handshakesRefused, handshakesEvicted, tlsBroken atomic.Uint64
+
+	tls [tlsVersions]atomic.Int64 // open
 }
 
 // Stats is what a reactor has counted. Numbers of events count from the start; the others are of now.
@@ -53,6 +58,18 @@ type Stats struct {
 
 	Stalls       uint64 // callbacks that held a loop longer than Config.StallReport
 	LongestStall time.Duration
+
+	TLS12, TLS13 int // open conns, handed-off ones included; those of TLS 1.0 and 1.1 count as 1.2
+	Handshaking  int // TLS handshakes under way or queued
+
+	PlainOnTLS        uint64 // clients without TLS on a port that wants it
+	BadHellos         uint64 // no ClientHello, or one that is too large
+	HelloTimeouts     uint64 // silent, or the ClientHello not complete in time
+	Handshakes        uint64 // begun
+	HandshakesFailed  uint64 // the evicted ones included
+	HandshakesRefused uint64 // too many were waiting
+	HandshakesEvicted uint64 // that waited for their clients and made room for others
+	TLSBroken         uint64 // conns whose records made no sense
 
 	Loops []LoopStats
 }
@@ -100,6 +117,19 @@ func (r *Reactor) Stats() Stats {
 
 		Stalls:       c.stalls.Load(),
 		LongestStall: time.Duration(c.longestStall.Load()),
+
+		TLS12:       int(c.tls[tls12].Load()),
+		TLS13:       int(c.tls[tls13].Load()),
+		Handshaking: r.handshakes.underWay(),
+
+		PlainOnTLS:        c.plainOnTLS.Load(),
+		BadHellos:         c.badHellos.Load(),
+		HelloTimeouts:     c.helloTimeouts.Load(),
+		Handshakes:        c.handshakes.Load(),
+		HandshakesFailed:  c.handshakesFailed.Load(),
+		HandshakesRefused: c.handshakesRefused.Load(),
+		HandshakesEvicted: c.handshakesEvicted.Load(),
+		TLSBroken:         c.tlsBroken.Load(),
 	}
 	for _, d := range r.drivers {
 		s.WebSockets += int(d.webSockets.Load())

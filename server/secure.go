@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
+
+	"stentor/reactor"
 )
 
 // The protocols of a port that speaks TLS, the preferred one first (ALPN).
@@ -44,6 +47,15 @@ func http2Limits() *http.HTTP2Config {
 		PingTimeout:                   http2PingTimeout,
 		WriteByteTimeout:              http2StuckTimeout,
 	}
+}
+
+// externalTLS is for the port of the reactor; nil if that speaks plain text.
+func (s *Server) externalTLS() *reactor.TLS {
+	if s.certs.External == nil {
+		return nil
+	}
+	c := s.certs.External.Config(webProtocols...)
+	return &reactor.TLS{Config: func() *tls.Config { return c }, PlainToo: s.cfg.HTTPServer.TLSOptional}
 }
 
 // serveInternal serves the internal port, by TLS if it has certificates.

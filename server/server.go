@@ -145,6 +145,7 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		HTTPConnsMax:       c.HTTPMaxConnections,
 		ProxyTrusted:       h.ProxyProtocol.Networks(),
 		H2C:                h.H2CExternal,
+		TLS:                s.externalTLS(),
 		ReadBufferBytes:    c.ReadBufferSize,
 		SendBufferBytes:    c.SendBufferSize,
 		FlushDelay:         c.FlushDelay.Std(),

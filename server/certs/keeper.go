@@ -49,7 +49,7 @@ func (k *Keeper) Config(protocols ...string) *tls.Config {
 		return m.config, nil
 	}
 	// The tickets' keys are those of this outer one, whatever it is that it returns.
-	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetConfigForClient: now}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetConfigForClient: now, DynamicRecordSizingDisabled: true}
 }
 
 // configOf is the configuration that was made of something.
@@ -59,7 +59,8 @@ type configOf struct {
 }
 
 func (k *Keeper) config(what *shown, protocols []string) *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols}
+	// What is written together is one record: on the loops that is a whole turn's output, and cut into small ones it would cost more.
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, DynamicRecordSizingDisabled: true}
 	if what.pair != nil {
 		c.Certificates = []tls.Certificate{*what.pair}
 	} else {
