@@ -193,7 +193,7 @@ func (d *driver) accept(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	r.stats.accepted.Add(1)
-	first, fromBalancer := d.firstState(), d.trusts(gc) // which asks for the peer's address: newConn lets go of it
+	first, fromBalancer := d.firstState(gc), d.trusts(gc) // which asks for the peer's address: newConn lets go of it
 	c := d.newConn(gc)
 	if fromBalancer {
 		first = stateProxy

@@ -1,6 +1,10 @@
 package reactor
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/panjf2000/gnet/v2"
+)
 
 // recordHeaderBytes is what goes before each TLS record: type, version, length.
 const recordHeaderBytes = 5
@@ -71,8 +75,8 @@ func helloEnd(b []byte) (size int, alert byte) {
 const plainOnTLS = "this port speaks TLS: use https:// or wss://\n"
 
 // firstState is that of a conn whose first request, or ClientHello, is to come.
-func (d *driver) firstState() state {
-	if d.cfg.TLS != nil {
+func (d *driver) firstState(gc gnet.Conn) state {
+	if t := d.cfg.TLS; t != nil && (t.Addr == "" || d.reactor.tlsAddr.isOf(gc)) {
 		return stateHello
 	}
 	return stateHead

@@ -47,7 +47,7 @@ func (c *Conn) receiveProxyHeader() bool {
 	c.hold(0)
 	c.discard(size)
 	c.tell(client)
-	c.state = d.firstState() // its deadline is the one that there was
+	c.state = d.firstState(c.gc) // its deadline is the one that there was
 	return true
 }
 

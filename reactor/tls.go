@@ -20,7 +20,10 @@ type TLS struct {
 	// written together is one record then, up to 16 KiB.
 	Config func() *tls.Config
 
-	// PlainToo serves clients without TLS on the same port. They get a 400 if it is not set.
+	// Addr is a "host:port" of its own that speaks TLS; Config.Addr speaks plain text then. Without it Config.Addr speaks TLS.
+	Addr string
+
+	// PlainToo serves clients without TLS on the port that speaks TLS. They get a 400 if it is not set.
 	PlainToo bool
 
 	// HandshakesMax bounds the handshakes under way, 20 KB each: 1,024 for each of GOMAXPROCS, at least 2,048 and at most 16,384.

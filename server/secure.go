@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"stentor/reactor"
@@ -54,8 +55,12 @@ func (s *Server) externalTLS() *reactor.TLS {
 	if s.certs.External == nil {
 		return nil
 	}
-	c := s.certs.External.Config(webProtocols...)
-	return &reactor.TLS{Config: func() *tls.Config { return c }, PlainToo: s.cfg.HTTPServer.TLSOptional}
+	c, h := s.certs.External.Config(webProtocols...), &s.cfg.HTTPServer
+	t := &reactor.TLS{Config: func() *tls.Config { return c }, PlainToo: h.TLSOptional}
+	if h.TLSPort > 0 {
+		t.Addr = net.JoinHostPort(h.Address, strconv.Itoa(h.TLSPort))
+	}
+	return t
 }
 
 // serveInternal serves the internal port, by TLS if it has certificates.

@@ -246,6 +246,9 @@ func (s *Server) Route(h *reactor.Head) reactor.Verdict {
 // Addr is where the public port listens.
 func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
 
+// TLSAddr is where the port listens that speaks TLS alone, nil if there is none.
+func (s *Server) TLSAddr() net.Addr { return s.reactor.TLSAddr() }
+
 // Ready is closed when the server accepts clients.
 func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 

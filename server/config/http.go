@@ -14,16 +14,17 @@ type HTTPServer struct {
 	H2CExternal     bool        `json:"h2c_external" desc:"HTTP/2 clear text on the external listener; needs internal_port, no TLS"`
 
 	// Our own.
-	TLSOptional   bool          `json:"tls_optional" desc:"with TLS on the external listener: take plain connections on the same port as well"`
+	TLSPort       int           `json:"tls_port" max:"65535" desc:"port of its own for TLS on the external side; port speaks plain text then; 0 = port speaks TLS"`
+	TLSOptional   bool          `json:"tls_optional" desc:"take plain connections on the port that speaks TLS as well"`
 	ProxyProtocol ProxyProtocol `json:"proxy_protocol"`
 }
 
 // Secure reports that the external listener speaks TLS.
 func (h *HTTPServer) Secure() bool { return h.TLS.Enabled || h.TLSAutocert.Enabled }
 
-// Scheme is that of addresses of the external listener.
+// Scheme is that of addresses with http_server.port.
 func (h *HTTPServer) Scheme() string {
-	if h.Secure() {
+	if h.Secure() && h.TLSPort == 0 {
 		return "https"
 	}
 	return "http"

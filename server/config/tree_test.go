@@ -88,6 +88,7 @@ var additions = []string{
 	"http_server.tls_autocert.directory_ca_pem",
 	"http_server.tls_autocert.directory_url",
 	"http_server.tls_optional",
+	"http_server.tls_port",
 	"prometheus.channel_namespaces",
 }
 

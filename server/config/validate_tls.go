@@ -32,6 +32,9 @@ func (p *checker) secure() {
 	if c.WebTransport.Enabled && !h.HTTP3.Enabled {
 		p.fail("webtransport.enabled", "true", "WebTransport needs HTTP/3", "set http_server.http3.enabled")
 	}
+	if h.TLSPort > 0 && (h.TLSPort == h.Port || strconv.Itoa(h.TLSPort) == h.InternalPort) {
+		p.fail("http_server.tls_port", strconv.Itoa(h.TLSPort), "is another port's number, too", "choose a port of its own, or leave it out for TLS on http_server.port")
+	}
 	for _, trusted := range h.ProxyProtocol.Trusted {
 		if _, err := network(trusted); err != nil {
 			p.fail("http_server.proxy_protocol.trusted", trusted, "neither an address nor a network", "write for example 10.0.0.7, 10.0.0.0/8 or fd00::/8")
@@ -128,8 +131,13 @@ func (h *HTTPServer) advice() (list []Warning) {
 	if h.TLSExternal && !h.Secure() {
 		say("http_server.tls_external", "http_server.tls_external has no effect without http_server.tls.enabled or http_server.tls_autocert.enabled")
 	}
-	if h.TLSOptional && !h.Secure() {
+	switch {
+	case h.TLSOptional && !h.Secure():
 		say("http_server.tls_optional", "http_server.tls_optional has no effect without http_server.tls.enabled or http_server.tls_autocert.enabled")
+	case h.TLSOptional && h.TLSPort > 0:
+		say("http_server.tls_optional", "http_server.tls_optional and http_server.tls_port are both set: both ports take plain connections, and one of them TLS")
+	case h.TLSPort > 0 && !h.Secure():
+		say("http_server.tls_port", "http_server.tls_port has no effect without http_server.tls.enabled or http_server.tls_autocert.enabled")
 	}
 	for _, n := range h.ProxyProtocol.Networks() {
 		if n.Bits() == 0 {

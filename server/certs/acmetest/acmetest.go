@@ -33,7 +33,7 @@ func Start(t *testing.T, httpPort, tlsPort string) *Authority {
 	t.Helper()
 	for name, value := range map[string]string{
 		"PEBBLE_VA_NOSLEEP":      "1",
-		"PEBBLE_WFE_NONCEREJECT": "5", // some good nonces are refused, as may happen
+		"PEBBLE_WFE_NONCEREJECT": "0",
 		"PEBBLE_AUTHZREUSE":      "0",
 	} {
 		t.Setenv(name, value)
