@@ -26,7 +26,6 @@ var features = []feature{
 
 	{[]string{"http_server.http3", "webtransport"}, "HTTP/3 and WebTransport are" + ignored,
 		func(c *Config) bool { return c.HTTPServer.HTTP3.Enabled }},
-	{[]string{"http_server.h2c_external"}, "HTTP/2 in clear text is" + ignored, nil},
 	{[]string{"sse", "http_stream", "emulation"}, "SSE and HTTP streaming are" + ignored,
 		func(c *Config) bool { return c.SSE.Enabled || c.HTTPStream.Enabled }},
 	{[]string{"uni_sse", "uni_http_stream", "uni_websocket", "uni_grpc",
