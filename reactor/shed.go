@@ -34,7 +34,13 @@ func (c *Conn) hold(bytes int) {
 }
 
 // weight is the memory that ending c would give back at the most.
-func (c *Conn) weight() int { return c.owed() + int(c.held) }
+func (c *Conn) weight() int {
+	n := c.owed() + int(c.held)
+	if s := c.secured(); s != nil {
+		n += int(s.rest)
+	}
+	return n
+}
 
 // shed ends conns, the heaviest first, while all loops together hold more than Config.QueueTotalBytesMax. An open conn is
 // closed with Config.Slow, which drops its queue; one that is closing already, or has not been upgraded, is hung up on, which

@@ -43,8 +43,9 @@ func (s *Server) listen() error {
 		public.Handle("/", try.Handler())
 	}
 	s.external = s.httpServer(s.reactor.AdoptHandler(public))
-	if h.InternalPort == "" {
-		return nil
+	s.external.Protocols.SetUnencryptedHTTP2(h.H2CExternal)
+	if err := s.listenForChallenges(); err != nil || h.InternalPort == "" {
+		return err
 	}
 	address := h.InternalAddress
 	if address == "" {
@@ -66,6 +67,8 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
+		Protocols:         protocols(),
+		HTTP2:             http2Limits(),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

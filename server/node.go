@@ -115,6 +115,7 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 			"http_max_connections": st.RefusedHTTP,
 			"request_head":         st.BadHeads,
 			"head_timeout":         st.HeadTimeouts,
+			"proxy_header":         st.BadProxyHeaders,
 			"upgrade":              st.BadUpgrades,
 		},
 		Dropped: map[string]uint64{"drop_oldest": st.DroppedOldest, "latest": st.DroppedStale},

@@ -133,16 +133,7 @@ func (p *checker) server() {
 			p.fail("http_server.internal_port", h.InternalPort, "not a port", "write a number from 1 to 65535, or leave it empty")
 		}
 	}
-	tls := h.TLS.Enabled || h.TLSAutocert.Enabled
-	if h.H2CExternal && (h.InternalPort == "" || tls) {
-		p.fail("http_server.h2c_external", "true", "needs http_server.internal_port and no TLS", "set the one and turn off the other")
-	}
-	if h.HTTP3.Enabled && !tls {
-		p.fail("http_server.http3.enabled", "true", "HTTP/3 needs TLS", "set http_server.tls.enabled and its certificate")
-	}
-	if c.WebTransport.Enabled && !h.HTTP3.Enabled {
-		p.fail("webtransport.enabled", "true", "WebTransport needs HTTP/3", "set http_server.http3.enabled")
-	}
+	p.secure()
 	if a := c.Admin; a.Enabled && !a.Insecure {
 		if a.Password == "" {
 			p.fail("admin.password", "", "is missing while admin.enabled is true", "set a password (`stentor genconfig` makes one)")
