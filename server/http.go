@@ -42,8 +42,15 @@ func (s *Server) listen() error {
 	if s.cfg.Dev.Enabled {
 		public.Handle("/", try.Handler())
 	}
-	s.external = s.httpServer(s.reactor.AdoptHandler(public))
+	external, err := s.listenForHTTP3(public, s.reactor.AdoptHandler(public))
+	if err != nil {
+		return err
+	}
+	s.external = s.httpServer(external)
 	s.external.Protocols.SetUnencryptedHTTP2(h.H2CExternal)
+	if err := s.listenForGRPC(); err != nil {
+		return err
+	}
 	if err := s.listenForChallenges(); err != nil || h.InternalPort == "" {
 		return err
 	}
@@ -51,7 +58,6 @@ func (s *Server) listen() error {
 	if address == "" {
 		address = h.Address
 	}
-	var err error
 	if s.internalListener, err = net.Listen("tcp", net.JoinHostPort(address, h.InternalPort)); err != nil {
 		return fmt.Errorf("http_server.internal_port: %w; choose another port, or stop what listens there", err)
 	}

@@ -50,6 +50,7 @@ var importTable = []rule{
 	{from: "server/cluster", deny: []string{"reactor/...", "server/transport/...", "server/hub", "server/session"}},
 	{from: "server/cluster/control", only: []string{}},
 	{from: "server/swagger", only: []string{}},
+	{from: "server/transport/pipe", only: []string{"codec", "reactor", "reactor/loop"}, deny: []string{"net", "net/..."}},
 	{from: "server/transport/...", deny: []string{"server/api", "engine/..."}},
 	{from: "bench/cost", only: []string{}},
 	{from: "bench/doctor", only: []string{"bench/cost"}},

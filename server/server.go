@@ -60,16 +60,17 @@ type Server struct {
 	version string
 	uid     string // of this node
 
-	reactor  *reactor.Reactor
-	node     *session.Node
-	engines  Engines
-	cluster  *cluster.Node
-	metrics  *metrics.Metrics
-	pools    [2]*loop.Pool       // of large replies, of fetches
-	lanes    *loop.Lanes         // of work that waits for the engine
-	passing  *loop.Lanes         // of commands that wait for other nodes
-	gate     *gate.Gate          // before all transports
-	routes   map[string]endpoint // by path
+	reactor *reactor.Reactor
+	node    *session.Node
+	engines Engines
+	cluster *cluster.Node
+	metrics *metrics.Metrics
+	pools   [2]*loop.Pool       // of large replies, of fetches
+	lanes   *loop.Lanes         // of work that waits for the engine
+	passing *loop.Lanes         // of commands that wait for other nodes
+	gate    *gate.Gate          // before all transports
+	routes  map[string]endpoint // by path
+	others
 	certs    *certs.Set
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
@@ -130,6 +131,7 @@ func New(o Options) (*Server, error) {
 	s.join()
 	s.hearOthers()
 	s.gate = gate.New(s.gateConfig(), origins)
+	s.pipes = newPipes(r, o.Config.Reactor.StreamMaxConnections, o.Config.Client.QueueMaxSize)
 	s.routes = s.endpoints()
 	s.watch()
 	return s, s.listen()
@@ -277,6 +279,7 @@ func (s *Server) Run(ctx context.Context) error {
 		run("internal http", s.serveInternal)
 	}
 	s.runAuthority(engineCtx, run)
+	s.runOthers(run)
 	select {
 	case err := <-ended:
 		s.stop(context.Background())
@@ -361,6 +364,7 @@ func (s *Server) stop(ctx context.Context) {
 			srv.Close()
 		}
 	}
+	s.stopOthers(httpCtx)
 	if err := s.reactor.Stop(ctx); err != nil {
 		s.log.Error("loops did not stop in order", "error", err)
 	}

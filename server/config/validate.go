@@ -157,6 +157,7 @@ func (p *checker) endpoints() {
 		{"websocket.handler_prefix", c.WebSocket.HandlerPrefix, !c.WebSocket.Disabled},
 		{"sse.handler_prefix", c.SSE.HandlerPrefix, c.SSE.Enabled},
 		{"http_stream.handler_prefix", c.HTTPStream.HandlerPrefix, c.HTTPStream.Enabled},
+		{"webtransport.handler_prefix", c.WebTransport.HandlerPrefix, c.WebTransport.Enabled},
 		{"emulation.handler_prefix", c.Emulation.HandlerPrefix, c.SSE.Enabled || c.HTTPStream.Enabled},
 		{"uni_websocket.handler_prefix", c.UniWebSocket.HandlerPrefix, c.UniWebSocket.Enabled},
 		{"uni_sse.handler_prefix", c.UniSSE.HandlerPrefix, c.UniSSE.Enabled},
