@@ -13,14 +13,15 @@ const HeaderRoom = 10
 // Frame is one or more delimited messages, encoded once and sent to many. Its bytes never change after NewFrame, so any
 // number of conns on any number of loops may hold slices of them.
 type Frame struct {
-	bytes    []byte                 // room, messages
-	deflated atomic.Pointer[[]byte] // the ws frame for those who take it compressed; nil until someone asks
-	kinds    [NumKinds - 1]tally    // of those that are no publications
-	joined   uint32                 // of how many frames
-	channel  uint32                 // which slow is about
-	header   uint8                  // where the ws header starts in bytes
+	bytes    []byte                   // room, messages
+	variants atomic.Pointer[variants] // for those who take it in another way; nil until someone asks
+	kinds    [NumKinds - 1]tally      // of those that are no publications
+	joined   uint32                   // of how many frames
+	channel  uint32                   // which slow is about
+	header   uint8                    // where the ws header starts in bytes
 	form     Form
 	slow     SlowPolicy
+	held     atomic.Int32 // see Hold
 }
 
 // Kind is what a frame of fan-out carries; its frames are counted apart.
@@ -129,22 +130,26 @@ func (f *Frame) SetSlow(p SlowPolicy, channel uint32) { f.slow, f.channel = p, c
 // Slow is what SetSlow said.
 func (f *Frame) Slow() (p SlowPolicy, channel uint32) { return f.slow, f.channel }
 
+// Hold notes that one more queue has the frame, for those who count the memory of what is queued: first reports that no other has.
+// Any goroutine may call it.
+func (f *Frame) Hold() (first bool) { return f.held.Add(1) == 1 }
+
+// Release is the opposite of Hold: last reports that no queue has the frame any more.
+func (f *Frame) Release() (last bool) { return f.held.Add(-1) == 0 }
+
 // Deflated returns the frame as WebSocket does, but compressed where that is worth it: for conns that have agreed on it. d does
 // the work at the first call, on whatever loop that is; all later ones get the same bytes. Two loops that ask at the same moment
 // may both do it, and one result stays.
 func (f *Frame) Deflated(d *ws.Deflater) []byte {
-	if have := f.deflated.Load(); have != nil {
+	place := &f.others().deflated
+	if have := place.Load(); have != nil {
 		return *have
 	}
-	plain := f.WebSocket()
 	made := d.Frame(f.form.opCode(), f.bytes[HeaderRoom:f.payloadEnd()])
 	if made == nil {
-		made = plain
+		made = f.WebSocket()
 	}
-	if f.deflated.CompareAndSwap(nil, &made) {
-		return made
-	}
-	return *f.deflated.Load()
+	return *once(place, &made)
 }
 
 // WebSocket returns the frame as one whole ws frame of a server, ready for the socket. JSON messages are then separated
@@ -164,7 +169,7 @@ func (f *Frame) Form() Form { return f.form }
 // payloadEnd is where the payload of the ws frame ends in bytes.
 func (f *Frame) payloadEnd() int {
 	end := len(f.bytes)
-	if f.form == JSON && end > HeaderRoom {
+	if !f.form.isProtobuf() && end > HeaderRoom {
 		end--
 	}
 	return end

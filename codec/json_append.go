@@ -58,6 +58,13 @@ func (w *jsonWriter) pushReply(m *Push) {
 	w.leave()
 }
 
+// barePush writes m and nothing around it.
+func (w *jsonWriter) barePush(m *Push) {
+	w.begin()
+	w.pushFields(m)
+	w.leave()
+}
+
 func (w *jsonWriter) error(m *Error) {
 	w.enter(`"error":`)
 	w.uintAlways(`"code":`, uint64(m.Code))
@@ -68,6 +75,11 @@ func (w *jsonWriter) error(m *Error) {
 
 func (w *jsonWriter) push(m *Push) {
 	w.enter(`"push":`)
+	w.pushFields(m)
+	w.leave()
+}
+
+func (w *jsonWriter) pushFields(m *Push) {
 	w.int(`"id":`, m.ID)
 	w.text(`"channel":`, m.Channel)
 	if m.Pub != nil {
@@ -106,7 +118,6 @@ func (w *jsonWriter) push(m *Push) {
 		w.uint(`"ttl":`, uint64(m.Refresh.TTL))
 		w.leave()
 	}
-	w.leave()
 }
 
 func (w *jsonWriter) publication(key string, m *Publication) {

@@ -46,6 +46,27 @@ func (w *jsonWriter) onlyText(key, field, v string) {
 
 func (w *jsonWriter) connectRequest(m *ConnectRequest) {
 	w.enter(`"connect":`)
+	w.connectRequestFields(m)
+	w.leave()
+}
+
+// wholeConnectRequest writes a connect request that nothing delimits.
+func (w *jsonWriter) wholeConnectRequest(m *ConnectRequest) {
+	w.begin()
+	w.connectRequestFields(m)
+	w.leave()
+}
+
+// wholeEmulationRequest writes an emulation request that nothing delimits.
+func (w *jsonWriter) wholeEmulationRequest(m *EmulationRequest) {
+	w.begin()
+	w.text(`"node":`, m.Node)
+	w.text(`"session":`, m.Session)
+	w.textAlways(`"data":`, alias(m.Data))
+	w.leave()
+}
+
+func (w *jsonWriter) connectRequestFields(m *ConnectRequest) {
 	w.text(`"token":`, m.Token)
 	w.raw(`"data":`, m.Data)
 	if len(m.Subs) > 0 {
@@ -60,7 +81,6 @@ func (w *jsonWriter) connectRequest(m *ConnectRequest) {
 	w.text(`"version":`, m.Version)
 	w.texts(`"headers":`, m.Headers)
 	w.int(`"flag":`, m.Flag)
-	w.leave()
 }
 
 func (w *jsonWriter) subscribeRequest(key string, m *SubscribeRequest) {

@@ -20,6 +20,16 @@ func decodeReplyJSON(data []byte, m *Reply) (rest []byte, err error) {
 	return rest, r.end()
 }
 
+// decodeBareJSON is DecodeReply for bare pushes in JSON.
+func decodeBareJSON(data []byte, m *Reply) (rest []byte, err error) {
+	line, rest, _ := bytes.Cut(data, newline)
+	r := jsonReader{data: line}
+	var p Push
+	r.push(&p)
+	m.carry(&p)
+	return rest, r.end()
+}
+
 var newline = []byte{'\n'}
 
 // method tells whether the request of method m follows, and notes it. A null takes back what an equal key said before.
@@ -138,6 +148,30 @@ func (r *jsonReader) connectRequest(m *ConnectRequest) {
 			r.texts(&m.Headers)
 		case "flag":
 			r.int64(&m.Flag)
+		default:
+			r.skip()
+		}
+	}
+}
+
+// wholeConnectRequest reads a connect request that nothing delimits.
+func (r *jsonReader) wholeConnectRequest(m *ConnectRequest) { r.connectRequest(m) }
+
+// wholeEmulationRequest reads an emulation request, whose commands are a string.
+func (r *jsonReader) wholeEmulationRequest(m *EmulationRequest) {
+	for r.enter(); r.member(); {
+		switch r.key {
+		case "node":
+			r.text(&m.Node)
+		case "session":
+			r.text(&m.Session)
+		case "data":
+			m.Data = nil
+			if r.peek() == '"' {
+				m.Data = []byte(r.quoted())
+			} else {
+				r.skip()
+			}
 		default:
 			r.skip()
 		}

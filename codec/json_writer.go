@@ -22,6 +22,14 @@ func (w *jsonWriter) line(old []byte) ([]byte, error) {
 	return append(w.buf, '\n'), nil
 }
 
+// whole is line for a message that nothing delimits.
+func (w *jsonWriter) whole(old []byte) ([]byte, error) {
+	if w.spoil {
+		return old, ErrNotJSON
+	}
+	return w.buf, nil
+}
+
 // begin opens the outermost object.
 func (w *jsonWriter) begin() { w.buf = append(w.buf, '{') }
 

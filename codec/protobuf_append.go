@@ -51,6 +51,13 @@ func (w *protobufWriter) pushReply(m *Push) {
 	w.leave(all)
 }
 
+// barePush writes m and nothing around it.
+func (w *protobufWriter) barePush(m *Push) {
+	all := w.begin(m.guess())
+	w.pushFields(m)
+	w.leave(all)
+}
+
 func (w *protobufWriter) error(m *Error) {
 	body := w.enter(2, len(m.Message))
 	w.uint(1, uint64(m.Code))
@@ -61,6 +68,11 @@ func (w *protobufWriter) error(m *Error) {
 
 func (w *protobufWriter) push(m *Push) {
 	body := w.enter(4, m.guess())
+	w.pushFields(m)
+	w.leave(body)
+}
+
+func (w *protobufWriter) pushFields(m *Push) {
 	w.int(1, m.ID)
 	w.text(2, m.Channel)
 	w.news(m)
@@ -82,7 +94,6 @@ func (w *protobufWriter) push(m *Push) {
 	if m.Refresh != nil {
 		w.generated(12, &wire.Refresh{Expires: m.Refresh.Expires, Ttl: m.Refresh.TTL})
 	}
-	w.leave(body)
 }
 
 // guess estimates the encoded size of m from below.
@@ -279,4 +290,17 @@ func (w *protobufWriter) subRefreshResult(m *SubRefreshResult) {
 // command writes a command. Only clients do, so the generated code does.
 func (w *protobufWriter) command(c *Command) {
 	w.delimited(toCommand(c))
+}
+
+// wholeConnectRequest writes a connect request that nothing delimits.
+func (w *protobufWriter) wholeConnectRequest(m *ConnectRequest) {
+	message := toConnectRequest(m)
+	w.undelimited(message, message.SizeVT())
+}
+
+// wholeEmulationRequest writes an emulation request that nothing delimits.
+func (w *protobufWriter) wholeEmulationRequest(m *EmulationRequest) {
+	w.text(1, m.Node)
+	w.text(2, m.Session)
+	w.raw(3, m.Data)
 }

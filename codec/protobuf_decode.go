@@ -33,6 +33,20 @@ func decodeReplyProtobuf(data []byte, m *Reply) (rest []byte, err error) {
 	return rest, nil
 }
 
+// decodeBareProtobuf is DecodeReply for bare pushes in Protobuf.
+func decodeBareProtobuf(data []byte, m *Reply) (rest []byte, err error) {
+	message, rest, err := cutProtobuf(data)
+	if err != nil {
+		return rest, err
+	}
+	var push wire.Push
+	if err := push.UnmarshalVT(message); err != nil {
+		return rest, fmt.Errorf("%w: Protobuf: %w", ErrMalformed, err)
+	}
+	m.carry(fromPush(&push))
+	return rest, nil
+}
+
 // cutProtobuf cuts data after its first delimited message.
 func cutProtobuf(data []byte) (message, rest []byte, err error) {
 	size, n := uvarint(data)
@@ -128,7 +142,32 @@ func (r *protobufReader) onlyRaw(field uint32, v *[]byte) {
 }
 
 func (r *protobufReader) connectRequest(m *ConnectRequest) {
-	for outer := r.enter(); r.field(outer); {
+	r.connectRequestFields(r.enter(), m)
+}
+
+// wholeConnectRequest reads a connect request that nothing delimits.
+func (r *protobufReader) wholeConnectRequest(m *ConnectRequest) {
+	r.connectRequestFields(r.data, m)
+}
+
+// wholeEmulationRequest reads an emulation request that nothing delimits.
+func (r *protobufReader) wholeEmulationRequest(m *EmulationRequest) {
+	for r.field(r.data) {
+		switch r.number {
+		case 1:
+			r.text(&m.Node)
+		case 2:
+			r.text(&m.Session)
+		case 3:
+			r.raw(&m.Data)
+		default:
+			r.skip()
+		}
+	}
+}
+
+func (r *protobufReader) connectRequestFields(outer []byte, m *ConnectRequest) {
+	for r.field(outer) {
 		switch r.number {
 		case 1:
 			r.text(&m.Token)

@@ -114,6 +114,11 @@ type generated interface {
 func (w *protobufWriter) delimited(m generated) {
 	size := m.SizeVT()
 	w.buf = appendUvarint(w.buf, uint64(size))
+	w.undelimited(m, size)
+}
+
+// undelimited writes a message of package wire of so many bytes, and nothing before it.
+func (w *protobufWriter) undelimited(m generated, size int) {
 	start := len(w.buf)
 	w.buf = append(w.buf, make([]byte, size)...)
 	if _, err := m.MarshalToSizedBufferVT(w.buf[start:]); err != nil {

@@ -18,6 +18,13 @@ type Reply struct {
 	SubRefresh    *SubRefreshResult
 }
 
+// carry makes m a reply that carries p, or a ping if there is nothing in p.
+func (m *Reply) carry(p *Push) {
+	if *p != (Push{}) {
+		m.Push = p
+	}
+}
+
 // ConnectResult answers a ConnectRequest.
 type ConnectResult struct {
 	Client  string // the session's id
@@ -31,6 +38,14 @@ type ConnectResult struct {
 	Session string                      // secret that the emulation endpoint asks for
 	Node    string
 	Time    int64 // Unix milliseconds
+}
+
+// Connect is the same as a push, for those who sent no command that it could answer.
+func (m *ConnectResult) Connect() *Connect {
+	return &Connect{
+		Client: m.Client, Version: m.Version, Data: m.Data, Subs: m.Subs, Expires: m.Expires, TTL: m.TTL, Ping: m.Ping, Pong: m.Pong,
+		Session: m.Session, Node: m.Node, Time: m.Time,
+	}
 }
 
 // SubscribeResult answers a SubscribeRequest, and describes a server-side subscription in a ConnectResult.

@@ -15,11 +15,14 @@ func TestTwins(t *testing.T) {
 			"peek", "enterList", "open", "member", "element", "null", "literal", "quoted", "unquote", "unsigned", "signed", "digits",
 			"field", "tag", "varint", "length", "is", "advance",
 		},
+		"decode": {"connectRequestFields"},
 		"writer": {
-			"line", "enterList", "leaveList", "key", "name", "uintAlways",
-			"tag", "sint", "generated", "delimited",
+			"line", "whole", "enterList", "leaveList", "key", "name", "uintAlways",
+			"tag", "sint", "generated", "delimited", "undelimited",
 		},
-		"append": {"publicationsAlways", "command", "publicationFields", "clientInfoFields"},
+		"append": {
+			"publicationsAlways", "command", "wholeConnectRequest", "wholeEmulationRequest", "publicationFields", "clientInfoFields",
+		},
 	}
 	for _, name := range []string{"reader", "decode", "writer", "append"} {
 		isLone := func(method string) bool { return slices.Contains(lone[name], method) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -32,10 +33,25 @@ type Config struct {
 	QueueBytesMax      int
 	QueueTotalBytesMax int64
 
+	// ProxyTrusted are the addresses of balancers in front that speak the PROXY protocol: every conn from there must begin with its header,
+	// and no other conn may.
+	ProxyTrusted []netip.Prefix
+
+	// H2C hands HTTP/2 in clear text to HTTPListener; without it, it is a bad request.
+	H2C bool
+
 	// Limits of a request head: its size, 16 KiB; its header fields, 100; the time until it is complete, 10 s.
 	HeadBytesMax int
 	HeadersMax   int
 	HeadTimeout  time.Duration
+
+	// BodyTimeout is for the body of an exchange to be complete; 10 s. KeepAliveTimeout is how long a conn may wait for its next
+	// request after one; 60 s.
+	BodyTimeout      time.Duration
+	KeepAliveTimeout time.Duration
+
+	// TLS makes the port speak TLS; nil for plain only.
+	TLS *TLS
 
 	// Deflate is for conns whose Verdict agrees to compression.
 	Deflate Deflate
@@ -87,11 +103,14 @@ func (c Config) withDefaults() Config {
 	or(&c.HeadBytesMax, 16<<10)
 	or(&c.HeadersMax, 100)
 	or(&c.HeadTimeout, 10*time.Second)
+	or(&c.BodyTimeout, 10*time.Second)
+	or(&c.KeepAliveTimeout, 60*time.Second)
 	or(&c.Deflate.Level, ws.DeflateLevelMin)
 	or(&c.Deflate.InflatedBytesMax, 10*messageBytesMaxDefault)
 	or(&c.FragmentTimeout, 30*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
 	or(&c.StallReport, 10*time.Millisecond)
+	c.TLS = c.TLS.withDefaults()
 	or(&c.Panic, Close{3004, "internal server error"})
 	or(&c.Slow, Close{3008, "slow"})
 	or(&c.WriteError, Close{3009, "write error"})
@@ -113,6 +132,11 @@ func (c Config) check() error {
 	if c.Loops < 0 || c.Loops > loop.LoopsMax {
 		return fmt.Errorf("reactor: %d loops, want 1 to %d", c.Loops, loop.LoopsMax)
 	}
+	for _, p := range c.ProxyTrusted {
+		if !p.IsValid() {
+			return errors.New("reactor: an invalid network among ProxyTrusted")
+		}
+	}
 	for _, limit := range []struct {
 		name  string
 		value int64
@@ -129,6 +153,8 @@ func (c Config) check() error {
 		{"Deflate.BytesMin", int64(c.Deflate.BytesMin)},
 		{"Deflate.InflatedBytesMax", int64(c.Deflate.InflatedBytesMax)},
 		{"HeadTimeout", int64(c.HeadTimeout)},
+		{"BodyTimeout", int64(c.BodyTimeout)},
+		{"KeepAliveTimeout", int64(c.KeepAliveTimeout)},
 		{"FragmentTimeout", int64(c.FragmentTimeout)},
 		{"CloseTimeout", int64(c.CloseTimeout)},
 		{"FlushDelay", int64(c.FlushDelay)},
@@ -140,5 +166,5 @@ func (c Config) check() error {
 			return fmt.Errorf("reactor: %s is negative", limit.name)
 		}
 	}
-	return nil
+	return c.TLS.check()
 }

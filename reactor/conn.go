@@ -10,7 +10,7 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Receiver consumes one upgraded conn. All methods run on the conn's loop.
+// Receiver consumes one conn that was upgraded, or streams, or awaits its answer. All methods run on the conn's loop.
 type Receiver interface {
 	// Receive takes one whole data message, unmasked. It is valid until Receive returns and may be empty.
 	Receive(msg []byte)
@@ -32,10 +32,15 @@ type state uint8
 
 const (
 	stateHead    state = iota // the request head is under way
-	stateOpen                 // upgraded
+	stateHello                // the first bytes are under way, on a port that speaks TLS: see receiveHello
+	stateBody                 // the body of an exchange is under way
+	stateAnswer               // the request of an exchange is whole: its answer is due
+	stateIdle                 // it has its answer: the next request may come
+	stateOpen                 // upgraded, or a stream
 	stateClosing              // our close frame is queued or sent: the peer's is awaited
 	stateLinger               // nothing more to say: what the peer still sends is discarded until it ends
 	stateDead                 // gone
+	stateProxy                // before stateHead, of a conn from a balancer: its PROXY header is under way
 )
 
 // flags of a conn.
@@ -58,7 +63,7 @@ type Conn struct {
 	gc     gnet.Conn
 	driver *driver
 	handle loop.Handle
-	recv   Receiver // nil before the upgrade and if the router gave none
+	recv   Receiver // nil before the upgrade and if the router gave none; an *exchange while there is one
 	reader ws.Reader
 
 	// What is owed to the peer: the first frame noted in this turn, and behind it, or once the socket takes no more, a queue.
@@ -67,13 +72,13 @@ type Conn struct {
 
 	firstBytes uint32
 	need       uint32 // no use in looking at the input before so many bytes are there; of a head, how many were looked at
-	limit      uint32 // of a message, in bytes; 0 before the upgrade
+	limit      uint32 // of a message, in bytes; 0 before the upgrade; of a stream, see stream.go
 	held       uint32 // memory of incomplete input, as told to the driver's account
 
 	// The three deadlines of a conn; the loop is armed with the nearest.
 	expireAt  loop.Time // the receiver's
 	partialAt loop.Time // of the incomplete ws frame or message
-	stateAt   loop.Time // of the state: head, closing, linger
+	stateAt   loop.Time // of the state: head, body, idle, closing, linger
 
 	code  uint16 // what CloseCode returns
 	state state
@@ -92,10 +97,14 @@ func (c *Conn) Loop() *loop.Loop { return c.driver.loop }
 // Handle names the conn for other goroutines. It stays safe after the conn has gone.
 func (c *Conn) Handle() loop.Handle { return c.handle }
 
-// RemoteAddr is the peer's "host:port", "" if the conn has gone. It asks the kernel: nothing is kept for it.
+// RemoteAddr is the peer's "host:port", "" if the conn has gone. It asks the kernel: nothing is kept for it, unless a balancer has told
+// whose conn it is.
 func (c *Conn) RemoteAddr() string {
 	if c.state == stateDead {
 		return ""
+	}
+	if client := c.told(); client.IsValid() {
+		return client.String()
 	}
 	sa, err := unix.Getpeername(c.gc.Fd())
 	if err != nil {
@@ -116,7 +125,7 @@ func (c *Conn) CloseCode() uint16 { return c.code }
 
 // Arm sets the one deadline of the receiver, replacing an earlier one; 0 takes it away.
 func (c *Conn) Arm(at loop.Time) {
-	if c.state == stateOpen {
+	if c.state == stateOpen || c.state == stateAnswer {
 		c.expireAt = at
 		c.rearm()
 	}
@@ -136,8 +145,18 @@ func (c *Conn) StopReading() { c.flags |= flagDeaf }
 // Close sends what was queued, then a close frame with the code and reason, and closes when the peer's close frame has come or
 // Config.CloseTimeout has passed. Code 0 sends no close frame and waits for none. Messages no longer arrive; Receiver.Closed
 // still comes. A second Close does nothing.
+//
+// A stream has no close frame: see Farewell. It ends with the last chunk, and the conn when the peer has ended it as well or
+// Config.CloseTimeout has passed. A request that awaits its answer is answered with 503.
 func (c *Conn) Close(code uint16, reason string) {
-	if c.state != stateOpen {
+	switch {
+	case c.state == stateAnswer:
+		c.closeUnanswered(code, reason)
+		return
+	case c.state != stateOpen:
+		return
+	case c.isStream():
+		c.closeStream(code, reason)
 		return
 	}
 	c.beginClose(code)
@@ -182,8 +201,13 @@ func (c *Conn) beginClose(code uint16) {
 // hangUp closes the socket now.
 func (c *Conn) hangUp() {
 	if c.state != stateDead {
+		gc := c.gc
+		if s := c.secured(); s != nil {
+			s.sayGoodbye()
+			gc = s.Conn
+		}
 		// What this returns is about the descriptor, which is gone either way.
-		_ = c.gc.EventLoop().Close(c.gc)
+		_ = gc.EventLoop().Close(gc)
 	}
 }
 
@@ -203,21 +227,33 @@ func (r *resident) Expire(now loop.Time) {
 	c := r.conn()
 	defer c.driver.survive(c, "expire")
 	if due(&c.stateAt, now) {
-		if c.state == stateHead {
-			c.headTimeout()
-		} else {
-			c.hangUp()
-		}
+		c.stateTimeout()
 	}
 	if due(&c.partialAt, now) && c.state == stateOpen {
 		c.driver.stats.fragmentTimeouts.Add(1)
 		c.fail(ws.CodePolicyViolation, "message not completed in time")
 	}
-	if due(&c.expireAt, now) && c.state == stateOpen && c.recv != nil {
+	if due(&c.expireAt, now) && (c.state == stateOpen || c.state == stateAnswer) && c.recv != nil {
 		c.recv.Expire(now)
 	}
 	if c.state != stateDead {
 		c.rearm()
+	}
+}
+
+func (c *Conn) stateTimeout() {
+	switch c.state {
+	case stateHead:
+		c.headTimeout()
+	case stateBody:
+		c.bodyTimeout()
+	case stateProxy:
+		c.proxyTimeout()
+	case stateHello:
+		c.driver.stats.helloTimeouts.Add(1)
+		c.hangUp()
+	default:
+		c.hangUp()
 	}
 }
 

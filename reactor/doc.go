@@ -1,9 +1,12 @@
 // Package reactor moves bytes between sockets and receivers, on gnet's event loops.
 //
-//	                       ┌ hand-off ─► HTTPListener ─► net/http ─► AdoptHandler ─┐ (an upgrade on a kept-alive conn)
+//	                       ┌ hand-off ─► HTTPListener ─► net/http ─► AdoptHandler ─┐ (what is for a loop, on a kept-alive conn)
 //	                       │                                                       ▼
 //	socket ─► head ─► Router.Route ─► upgrade ─► ws frames ─► Receiver.Receive     back on a loop
-//	                       │
+//	           ▲           │
+//	           │           ├ exchange ─► body ─► Verdict.Serve ─► Conn.Respond ─┐
+//	           │           │                                └ Conn.Stream       │
+//	           └───────────│────────────────────────────────────────────────────┘
 //	                       └ refuse: a response, then the end
 //
 //	Conn.Write ─► noted ─► (end of the callback or turn) one write per conn ─► socket
@@ -16,8 +19,12 @@
 // Frames are shared and immutable: a conn keeps references to them until the socket takes them (write.go, queue.go). What is
 // owed to one client, and what all unsent and incomplete messages hold together, is bounded (slow.go); frames that a slow client
 // may miss make room for others (drop.go). Compressed messages are inflated, and frames compressed, with what all conns of a loop
-// share; what that may cost is bounded, too (inflate.go). Everything that a
-// client can begin and not finish has a deadline: its head, a ws frame or message, the closing handshake.
+// share; what that may cost is bounded, too (inflate.go). Everything that a client can begin and not finish has a deadline: its head,
+// its body, a ws frame or message, the closing handshake.
+//
+// An exchange is a request of HTTP/1.1 that needs no goroutine (exchange.go): its body is read as it comes (chunk.go), and one
+// request after the other is answered, each when the answer before it is with the socket. A stream (stream.go) is a conn like a
+// WebSocket, whose frames are chunks.
 //
 // On Linux each loop accepts from a socket of its own (SO_REUSEPORT), so that conns spread evenly and a refusal over MaxConns
 // is exact. On other systems gnet's single acceptor may run ahead of the refusal by what one burst brings.

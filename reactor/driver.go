@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -24,11 +25,14 @@ type driver struct {
 	layout  gnetLayout // of gnet's conns
 	bell    bell
 
-	depth   int     // callbacks run inside each other when gnet closes a conn under our hands
-	current *Conn   // whose input is being handled: it is flushed right after, without the loop's list
-	answer  []byte  // to that input, as far as it is copied
-	gone    []*Conn // closed by gnet while their receiver may have been inside Write: Closed is still to come
-	head    Head    // reused
+	depth   int         // callbacks run inside each other when gnet closes a conn under our hands
+	current *Conn       // whose input is being handled: it is flushed right after, without the loop's list
+	answer  []byte      // to that input, as far as it is copied
+	gone    []*Conn     // closed by gnet while their receiver may have been inside Write: Closed is still to come
+	left    []departure // whose Closed is still to come, too
+	body    []byte      // spare, for the next request
+	date    date
+	head    Head // reused
 	iov     [][]byte
 	joined  []byte
 
@@ -45,12 +49,15 @@ type driver struct {
 	scales  scales
 	account account
 	queues  queues
-	holders map[*Conn]struct{} // conns with incomplete input
-	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
+	holders map[*Conn]struct{}       // conns with incomplete input
+	burdens map[Guest]struct{}       // guests that had a weight when they were last looked at
+	carry   map[*Conn][]byte         // input that came before gnet's: of conns adopted from net/http
+	clients map[*Conn]netip.AddrPort // whose conn it is, where a balancer has told
+	sealing sealing
 
 	// Any goroutine looks at these.
-	busy                         busy
-	conns, webSockets, slowConns atomic.Int64
+	busy                                  busy
+	conns, webSockets, streams, slowConns atomic.Int64
 }
 
 func newDriver(r *Reactor, id int) (*driver, error) {
@@ -64,7 +71,9 @@ func newDriver(r *Reactor, id int) (*driver, error) {
 
 		seen:    map[fate]struct{}{},
 		holders: map[*Conn]struct{}{},
+		burdens: map[Guest]struct{}{},
 		carry:   map[*Conn][]byte{},
+		clients: map[*Conn]netip.AddrPort{},
 	}
 	d.loop = loop.New(id, loop.Config{
 		Ring:       d.bell.ring,
@@ -90,6 +99,9 @@ func (d *driver) enter() {
 
 func (d *driver) leave() {
 	if d.depth == 1 {
+		if len(d.left) > 0 {
+			d.finishLeft()
+		}
 		d.finishGone()
 		if d.account.settle() > d.cfg.QueueTotalBytesMax {
 			d.loop.Tick() // shed is for turns
@@ -115,6 +127,9 @@ func (d *driver) traffic(c *Conn) {
 	d.current = c
 	d.receive(c)
 	d.flushCurrent()
+	if s := c.secured(); s != nil {
+		s.settle()
+	}
 }
 
 // answerKeptMax is the largest answer whose memory is kept for the next one, in bytes.
@@ -136,13 +151,32 @@ func (d *driver) flushCurrent() {
 
 func (d *driver) receive(c *Conn) {
 	defer d.survive(c, "receive")
+	if s := c.secured(); s != nil && !s.receive() {
+		return
+	}
 	switch c.state {
+	case stateOpen, stateClosing:
+		if c.isStream() {
+			c.receiveStream()
+			return
+		}
+		c.receiveFrames()
 	case stateHead:
 		c.receiveHead()
-	case stateOpen, stateClosing:
-		c.receiveFrames()
+	case stateIdle:
+		c.receiveNext()
+	case stateBody:
+		c.receiveBody()
+	case stateAnswer:
+		c.receiveEarly()
 	case stateLinger:
-		c.discard(c.arrived())
+		c.drain()
+	case stateHello:
+		c.receiveHello()
+	case stateProxy:
+		if c.receiveProxyHeader() {
+			d.receive(c)
+		}
 	}
 }
 
@@ -172,13 +206,20 @@ func (d *driver) closed(c *Conn, err error) {
 		}
 	}
 	c.state = stateDead
+	delete(d.clients, c)
 	d.loop.Remove(c.handle)
 	d.conns.Add(-1)
-	if c.limit > 0 {
+	switch {
+	case c.isStream():
+		d.streams.Add(-1)
+	case c.limit > 0:
 		d.webSockets.Add(-1)
 	}
 	c.hold(0)
 	c.releaseQueue()
+	if s := c.secured(); s != nil {
+		s.gone()
+	}
 	if c.flags&flagHandedOff == 0 {
 		d.reactor.conns.Add(-1)
 	}
@@ -218,8 +259,11 @@ func (d *driver) survive(c *Conn, during string) {
 	d.cfg.Log.Error("panic in a handler; its connection is closed, the loop goes on",
 		"loop", d.loop.ID(), "during", during, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	switch c.state {
-	case stateHead:
+	case stateHead, stateBody, stateAnswer:
 		c.refuse(500, "internal server error\n")
+	case stateIdle: // it has an answer, and must not go on
+		c.drain()
+		c.enter(stateLinger, lingerTimeout)
 	case stateOpen:
 		c.discard(c.arrived()) // part of it has been unmasked and handled
 		c.fail(d.cfg.Panic.Code, d.cfg.Panic.Reason)

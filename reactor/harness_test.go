@@ -149,8 +149,9 @@ func startLogged(t testing.TB, cfg Config, router Router) (*Reactor, *logs) {
 		if n := r.Stats().QueuedBytes; n != 0 {
 			t.Errorf("%d bytes are still accounted for after all conns have gone", n)
 		}
-		if s := r.Stats(); s.Conns != s.HTTPConns || s.WebSockets != 0 {
-			t.Errorf("%d conns and %d WebSockets are still counted after all have gone", s.Conns-s.HTTPConns, s.WebSockets)
+		if s := r.Stats(); s.Conns != s.HTTPConns || s.WebSockets != 0 || s.Streams != 0 {
+			t.Errorf("%d conns, %d WebSockets and %d streams are still counted after all have gone",
+				s.Conns-s.HTTPConns, s.WebSockets, s.Streams)
 		}
 	})
 	return r, l
@@ -176,7 +177,7 @@ func dial(t testing.TB, r *Reactor) *client {
 	return &client{conn, t, newReader(conn)}
 }
 
-func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReader(conn) }
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 
 const testKey = "dGhlIHNhbXBsZSBub25jZQ=="
 

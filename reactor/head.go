@@ -17,11 +17,13 @@ type Head struct {
 	Proto  string // "HTTP/1.1" or "HTTP/1.0"
 	Host   string // "" only in HTTP/1.0, or if the client sent an empty one
 
-	fields []field
-	body   bool // there is a Transfer-Encoding, or a Content-Length other than 0
+	fields  []field
+	length  int64 // Content-Length
+	chunked bool  // there is a Transfer-Encoding, which is that
 
-	conn *Conn  // asked for the peer's address
-	peer string // the address, if there is no conn
+	conn   *Conn  // asked for the peer's address
+	peer   string // the address, if there is no conn
+	secure bool   // TLS, if there is no conn
 }
 
 type field struct{ name, value string }
@@ -241,9 +243,15 @@ func (h *Head) check() error {
 	case codings > 1, codings == 1 && (!equalFold(coding, "chunked") || !http11):
 		return errCoding
 	}
-	h.body = codings > 0 || strings.Trim(length, "0") != ""
+	h.chunked = codings > 0
+	for i := range len(length) {
+		h.length = 10*h.length + int64(length[i]-'0')
+	}
 	return nil
 }
+
+// hasBody reports whether there is a body that is not known to be empty.
+func (h *Head) hasBody() bool { return h.chunked || h.length > 0 }
 
 // lengthDigitsMax keeps every Content-Length within an int64.
 const lengthDigitsMax = 18

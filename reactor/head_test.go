@@ -53,8 +53,8 @@ func TestHeadGood(t *testing.T) {
 	for range h.Fields() {
 		names++
 	}
-	if names != 6 || h.body {
-		t.Errorf("%d fields, body %v", names, h.body)
+	if names != 6 || h.hasBody() {
+		t.Errorf("%d fields, body %v", names, h.hasBody())
 	}
 }
 
@@ -201,8 +201,11 @@ func FuzzHead(f *testing.F) {
 		if req.Method != h.Method || req.RequestURI != h.Target || req.Host != h.Host || req.Proto != h.Proto {
 			t.Errorf("net/http reads %q %q %q %q in %q", req.Method, req.RequestURI, req.Host, req.Proto, raw[:size])
 		}
-		if h.body != (req.ContentLength != 0) {
-			t.Errorf("body %v, but net/http reads a length of %d in %q", h.body, req.ContentLength, raw[:size])
+		if h.hasBody() != (req.ContentLength != 0) {
+			t.Errorf("body %v, but net/http reads a length of %d in %q", h.hasBody(), req.ContentLength, raw[:size])
+		}
+		if length := max(req.ContentLength, 0); h.length != length || h.chunked != (req.ContentLength < 0) {
+			t.Errorf("length %d, chunked %v, but net/http reads %d in %q", h.length, h.chunked, req.ContentLength, raw[:size])
 		}
 		for name := range h.Fields() {
 			// net/http takes the host out of the headers, and the length and coding where it has understood them.

@@ -257,7 +257,7 @@ func TestSubprotocolAndFramesInOneSegment(t *testing.T) {
 }
 
 // serveHTTP serves what the reactor hands off.
-func serveHTTP(t *testing.T, r *Reactor, h http.Handler) *http.Server {
+func serveHTTP(t testing.TB, r *Reactor, h http.Handler) *http.Server {
 	server := &http.Server{Handler: h}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(r.HTTPListener()) }()

@@ -32,10 +32,13 @@ func (idler) Order(any)        {}
 func (idler) Closed()          {}
 
 // rawClients connects and upgrades n clients that have a descriptor each and nothing on the heap.
-func rawClients(t testing.TB, r *Reactor, n int) []int {
+func rawClients(t testing.TB, r *Reactor, n int) []int { return rawRequests(t, r, n, upgradeRequest()) }
+
+// rawRequests is the same for clients that say something else.
+func rawRequests(t testing.TB, r *Reactor, n int, say string) []int {
 	addr := r.Addr().(*net.TCPAddr)
 	to := &syscall.SockaddrInet4{Port: addr.Port, Addr: [4]byte{127, 0, 0, 1}}
-	request, answer := []byte(upgradeRequest()), make([]byte, 1024)
+	request, answer := []byte(say), make([]byte, 1024)
 	fds := make([]int, 0, n)
 	t.Cleanup(func() {
 		for _, fd := range fds {
@@ -81,19 +84,34 @@ func TestMemoryOfIdleConns(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector has its own memory")
 	}
-	const clients = 4000
-	r := start(t, Config{Loops: 2}, routes(func(*Head) Verdict {
-		return Verdict{Kind: Upgrade, Open: func(*Conn) Receiver { return idler{} }}
-	}))
-	rawClients(t, r, 100) // pools and tables get their first size
-	bytesBefore, objectsBefore := heap()
-	rawClients(t, r, clients)
-	bytesAfter, objectsAfter := heap()
-	bytes := float64(bytesAfter-bytesBefore) / clients
-	objects := float64(objectsAfter-objectsBefore) / clients
-	t.Logf("%.0f bytes and %.2f objects per idle conn", bytes, objects)
-	if bytes > idleBytesMax || objects > idleObjectsMax {
-		t.Errorf("%.0f bytes and %.2f objects per idle conn, want %d and %d at the most", bytes, objects, idleBytesMax, idleObjectsMax)
+	idle := serving(parrot)
+	for _, kind := range []struct {
+		name    string
+		request string
+		router  Router
+	}{
+		{"WebSocket", upgradeRequest(), routes(func(*Head) Verdict {
+			return Verdict{Kind: Upgrade, Open: func(*Conn) Receiver { return idler{} }}
+		})},
+		{"stream", post("/x", "hello"), serving(func(c *Conn, _ string, _ []byte) { c.Stream(Response{}, idler{}) })},
+		{"stream in HTTP/1.0", "GET /x HTTP/1.0\r\n\r\n", serving(func(c *Conn, _ string, _ []byte) { c.Stream(Response{}, idler{}) })},
+		{"kept alive", post("/x", "hello"), idle},
+		{"kept alive after chunks", postChunked("/x", "hello"), idle},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			const clients = 2000
+			r := start(t, Config{Loops: 2}, kind.router)
+			rawRequests(t, r, 100, kind.request) // pools and tables get their first size
+			bytesBefore, objectsBefore := heap()
+			rawRequests(t, r, clients, kind.request)
+			bytesAfter, objectsAfter := heap()
+			bytes := float64(bytesAfter-bytesBefore) / clients
+			objects := float64(objectsAfter-objectsBefore) / clients
+			t.Logf("%.0f bytes and %.2f objects", bytes, objects)
+			if bytes > idleBytesMax || objects > idleObjectsMax {
+				t.Errorf("%.0f bytes and %.2f objects, want %d and %d at the most", bytes, objects, idleBytesMax, idleObjectsMax)
+			}
+		})
 	}
 }
 

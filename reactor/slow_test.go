@@ -17,6 +17,16 @@ var noDeadline time.Time
 // dialSlow is an upgraded client with a small receive buffer, which does not read unless told to.
 func dialSlow(t testing.TB, r *Reactor) *client {
 	t.Helper()
+	c := &client{dialNarrow(t, r), t, nil}
+	c.in = newReader(c.Conn)
+	c.say(upgradeRequest())
+	c.upgraded()
+	return c
+}
+
+// dialNarrow is a conn with a small receive buffer.
+func dialNarrow(t testing.TB, r *Reactor) net.Conn {
+	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if e := raw.Control(func(fd uintptr) {
@@ -34,11 +44,7 @@ func dialSlow(t testing.TB, r *Reactor) *client {
 	if err := conn.SetDeadline(time.Now().Add(waitMax)); err != nil {
 		t.Fatal(err)
 	}
-	c := &client{conn, t, nil}
-	c.in = newReader(conn)
-	c.say(upgradeRequest())
-	c.upgraded()
-	return c
+	return conn
 }
 
 // numbered is a frame of size bytes that begins with its number.

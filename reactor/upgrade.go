@@ -15,11 +15,11 @@ const lingerTimeout = 2 * time.Second
 // receiveHead looks for a whole request head and decides what becomes of it.
 func (c *Conn) receiveHead() {
 	d := c.driver
-	n := c.arrived()
+	n := c.waiting()
 	if n <= int(c.need) {
 		return
 	}
-	buf := c.peek(n)
+	buf := c.input()
 	limit := min(n, d.cfg.HeadBytesMax)
 	size, err := headEnd(buf[:limit], int(c.need))
 	switch {
@@ -32,12 +32,17 @@ func (c *Conn) receiveHead() {
 			err = d.head.check()
 		}
 	}
+	if err == errHTTPVersion && c.beginsHTTP2(buf) {
+		c.handOff(buf)
+		return
+	}
 	if err != nil {
 		d.stats.badHeads.Add(1)
 		c.refuse(400, err.Error()+"\n")
 		return
 	}
 	if size == 0 {
+		c.consume(buf, 0)
 		c.need = uint32(n)
 		c.hold(n)
 		return
@@ -60,11 +65,14 @@ func (c *Conn) route(buf []byte, size int) {
 			return
 		}
 		d.joined = ws.AppendUpgradeResponse(d.joined[:0], key, v.Protocol, v.Deflate)
-		c.discard(size)
+		c.consume(buf, size)
 		c.open(d.joined, &v)
-		if c.arrived() > 0 && c.state != stateDead {
+		if c.waiting() > 0 && c.state != stateDead {
 			c.receiveFrames()
 		}
+	case Exchange:
+		c.consume(buf, size)
+		c.beginExchange(d.head.request(), &v)
 	case Refuse:
 		d.stats.refusedByRouter.Add(1)
 		c.respond(appendResponse(nil, v.Status, v.Body, d.head.Method == "HEAD"))
@@ -83,7 +91,7 @@ func checkUpgrade(h *Head) (key string, err *ws.HandshakeError) {
 		Upgrade:    h.Joined("Upgrade"),
 		Version:    h.Joined("Sec-WebSocket-Version"),
 		Key:        h.Joined("Sec-WebSocket-Key"),
-		Body:       h.body,
+		Body:       h.hasBody(),
 	}
 	if err, ok := request.Check().(*ws.HandshakeError); ok {
 		return "", err
@@ -117,8 +125,7 @@ func (c *Conn) refuse(status int, text string) { c.respond(appendResponse(nil, s
 // respond sends an HTTP response, then ends the conn: whatever follows a head that was not accepted must not be read as
 // another request.
 func (c *Conn) respond(response []byte) {
-	c.hold(0)
-	c.discard(c.arrived())
+	c.drain()
 	c.note(response)
 	c.enter(stateLinger, lingerTimeout)
 }
@@ -126,7 +133,7 @@ func (c *Conn) respond(response []byte) {
 // headTimeout ends a conn whose request head has taken too long.
 func (c *Conn) headTimeout() {
 	c.driver.stats.headTimeouts.Add(1)
-	if c.arrived() == 0 {
+	if c.waiting() == 0 {
 		c.hangUp()
 		return
 	}

@@ -24,7 +24,7 @@ func writeBytes(sendBuffer int) int {
 	return min(max(sendBuffer, writeBytesMin), writeBytesMax)
 }
 
-// Write queues b, a whole ws frame. The bytes are shared: they must never change, and the conn refers to them until the socket
+// Write queues b, a whole ws frame, or whole chunks of a stream. The bytes are shared: they must never change, and the conn refers to them until the socket
 // has taken them. All that is queued in a turn of the loop goes out in one write at its end.
 //
 // Write reports whether b will be sent: false if the conn is closing, or closes now with Config.Slow because it owes more than
@@ -262,8 +262,16 @@ func (c *Conn) settled() {
 	switch {
 	case c.state == stateClosing && c.flags&flagPeerClosed != 0:
 		c.hangUp()
+	case c.state == stateIdle && c.waiting() > 0:
+		c.receiveNext()
+		if s := c.secured(); s != nil && c.state != stateDead {
+			s.keep()
+		}
 	case c.state == stateLinger && c.flags&flagShut == 0:
 		c.flags |= flagShut
+		if s := c.secured(); s != nil && !s.sayGoodbye() {
+			return
+		}
 		_ = unix.Shutdown(c.gc.Fd(), unix.SHUT_WR) // an error means that the peer is gone, which gnet will tell
 	}
 }

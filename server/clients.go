@@ -90,7 +90,7 @@ func target(t api.Target) session.Target {
 // order leaves what for the sessions of a user. With done it returns how many loops will send a receipt there.
 func (c clients) order(to api.Target, what any, done receipts) (pending int) {
 	if to.Session != "" {
-		return 0 // only transports without a pipe of their own tell clients a session id, and none of them exists yet
+		return c.orderOne(to.Session, what, done)
 	}
 	if to.User == "" { // nobody keeps a list of anonymous sessions: every loop looks at all of its own
 		for _, l := range c.node.Loops {
@@ -105,6 +105,21 @@ func (c clients) order(to api.Target, what any, done receipts) (pending int) {
 		c.node.Loops[h.Loop()].Order(h, what)
 		loops |= 1 << h.Loop()
 	}
+	return c.ask(loops, done)
+}
+
+// orderOne is order for the session that a secret names, which some transports tell their clients. It may be one of another node.
+func (c clients) orderOne(secret string, what any, done receipts) (pending int) {
+	h, ok := c.node.Emulated(secret)
+	if !ok {
+		return 0
+	}
+	c.node.Loops[h.Loop()].Order(h, what)
+	return c.ask(1<<h.Loop(), done)
+}
+
+// ask has the loops in a set send receipts to done, if there is one, and returns how many will.
+func (c clients) ask(loops uint64, done receipts) (pending int) {
 	if done == nil {
 		return 0
 	}

@@ -36,14 +36,20 @@ func (s *Server) drain(ctx context.Context, within time.Duration) {
 			return
 		}
 	}
-	for s.reactor.Stats().WebSockets > 0 {
+	for s.present() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.log.Warn("some clients did not answer the close in time", "clients", s.reactor.Stats().WebSockets)
+			s.log.Warn("some clients did not answer the close in time", "clients", s.present())
 			return
 		}
 	}
+}
+
+// present is how many clients are connected, whatever their transport.
+func (s *Server) present() int {
+	st := s.reactor.Stats()
+	return st.WebSockets + st.Streams + st.Guests
 }
 
 // residents lists who lives on all loops, mixed so that the loops share the work of closing them.

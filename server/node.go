@@ -117,13 +117,17 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 			"http_max_connections": st.RefusedHTTP,
 			"request_head":         st.BadHeads,
 			"head_timeout":         st.HeadTimeouts,
+			"proxy_header":         st.BadProxyHeaders,
 			"upgrade":              st.BadUpgrades,
+
+			"stream_max_connections": s.pipes.Refused(),
 		},
 		Dropped: map[string]uint64{"drop_oldest": st.DroppedOldest, "latest": st.DroppedStale},
 	}
-	if s.endpoint != nil {
-		g.Refused["origin"], g.Refused["connection_limit"], g.Refused["connection_limit_per_ip"] = s.endpoint.Refused()
+	if s.http3 != nil {
+		g.Refused["http3_connections"] = s.http3.Refused()
 	}
+	g.Refused["origin"], g.Refused["connection_limit"], g.Refused["connection_limit_per_ip"] = s.gate.Refused()
 	for _, l := range st.Loops {
 		counts, sum := l.Lag.Read()
 		g.Loops = append(g.Loops, metrics.LoopGauges{

@@ -19,6 +19,7 @@ import (
 	"stentor/reactor/loop"
 	"stentor/server/api"
 	"stentor/server/auth"
+	"stentor/server/certs"
 	"stentor/server/channel"
 	"stentor/server/cluster"
 	"stentor/server/config"
@@ -27,7 +28,7 @@ import (
 	"stentor/server/policy"
 	"stentor/server/probe"
 	"stentor/server/session"
-	"stentor/server/transport/websocket"
+	"stentor/server/transport/gate"
 )
 
 // Options is what a Server is made of.
@@ -59,26 +60,35 @@ type Server struct {
 	version string
 	uid     string // of this node
 
-	reactor  *reactor.Reactor
-	node     *session.Node
-	engines  Engines
-	cluster  *cluster.Node
-	metrics  *metrics.Metrics
-	pools    [2]*loop.Pool       // of large replies, of fetches
-	lanes    *loop.Lanes         // of work that waits for the engine
-	endpoint *websocket.Endpoint // nil if WebSocket is off
+	reactor *reactor.Reactor
+	node    *session.Node
+	engines Engines
+	cluster *cluster.Node
+	metrics *metrics.Metrics
+	pools   [2]*loop.Pool       // of large replies, of fetches
+	lanes   *loop.Lanes         // of work that waits for the engine
+	passing *loop.Lanes         // of commands that wait for other nodes
+	gate    *gate.Gate          // before all transports
+	routes  map[string]endpoint // by path
+	others
+	certs    *certs.Set
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
 	prober   *probe.Prober
 	draining atomic.Bool
 
-	external, internal *http.Server // internal is nil without internal_port
-	internalListener   net.Listener
+	external, internal, challenges *http.Server // internal is nil without internal_port, challenges without ACME over HTTP
+	internalListener               net.Listener
+	challengesListener             net.Listener
 }
 
 // New assembles a server and opens its listeners, so that a port that is taken is known before anything runs.
 func New(o Options) (*Server, error) {
 	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID()}
+	var err error
+	if s.certs, err = certs.Open(o.Config, o.Log); err != nil {
+		return nil, err
+	}
 	r, err := reactor.New(s.reactorConfig(o.QueueTotalBytesMax), s)
 	if err != nil {
 		return nil, err
@@ -86,7 +96,7 @@ func New(o Options) (*Server, error) {
 	s.reactor = r
 	s.metrics = metrics.New(metrics.Config{Loops: len(r.Loops()), Version: o.Version})
 	s.pools = [2]*loop.Pool{loop.NewPool(o.Log), loop.NewPool(o.Log)}
-	s.lanes = loop.NewLanes(o.Log)
+	s.lanes, s.passing = loop.NewLanes(o.Log), loop.NewLanes(o.Log)
 	table := hub.NewTable(r.Loops())
 	opened := time.Now()
 	table.SetMaxLag(o.Config.Client.ChannelPositionMaxTimeLag.Std(), func() time.Duration { return time.Since(opened) })
@@ -98,6 +108,7 @@ func New(o Options) (*Server, error) {
 		table.Connect(s.engines.Broker)
 	}
 	s.node = &session.Node{
+		UID:      s.uid,
 		Settings: session.SettingsOf(o.Config, o.Version),
 		Broker:   s.engines.Broker,
 		Presence: s.engines.Presence,
@@ -118,9 +129,10 @@ func New(o Options) (*Server, error) {
 	s.node.Start(p)
 	s.prober = probe.New(s.uid, s.engines.Broker, table, r.Loops())
 	s.join()
-	if !o.Config.WebSocket.Disabled {
-		s.endpoint = websocket.New(s.endpointConfig(), origins)
-	}
+	s.hearOthers()
+	s.gate = gate.New(s.gateConfig(), origins)
+	s.pipes = newPipes(r, o.Config.Reactor.StreamMaxConnections, o.Config.Client.QueueMaxSize)
+	s.routes = s.endpoints()
 	s.watch()
 	return s, s.listen()
 }
@@ -136,6 +148,9 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		Loops:              c.Loops,
 		MaxConns:           c.MaxConnections,
 		HTTPConnsMax:       c.HTTPMaxConnections,
+		ProxyTrusted:       h.ProxyProtocol.Networks(),
+		H2C:                h.H2CExternal,
+		TLS:                s.externalTLS(),
 		ReadBufferBytes:    c.ReadBufferSize,
 		SendBufferBytes:    c.SendBufferSize,
 		FlushDelay:         c.FlushDelay.Std(),
@@ -145,31 +160,26 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		Slow:               closeWith(codec.DisconnectSlow),
 		WriteError:         closeWith(codec.DisconnectWriteError),
 		Closing:            func(code uint16) { s.metrics.Close(metrics.WebSocket, uint32(code)) },
-		Deflate:            deflate(&s.cfg.WebSocket),
+		Deflate:            deflate(s.cfg),
 		Log:                s.log,
 	}
 }
 
-// deflate is how messages are compressed. What a message may become is ten times what it may be, if nothing else is said.
-func deflate(c *config.WebSocket) reactor.Deflate {
-	return reactor.Deflate{
-		Level:            c.CompressionLevel,
-		BytesMin:         c.CompressionMinSize,
-		InflatedBytesMax: cmp.Or(c.DecompressedMessageSizeLimit, 10*c.MessageSizeLimit),
+// deflate is how messages are compressed, on both WebSocket transports if on both. What a message may become is ten times what it may
+// be, if nothing else is said.
+func deflate(cfg *config.Config) reactor.Deflate {
+	w, u := &cfg.WebSocket, &cfg.UniWebSocket
+	if !w.Compression && u.Compression {
+		return reactor.Deflate{
+			Level:            u.CompressionLevel,
+			BytesMin:         u.CompressionMinSize,
+			InflatedBytesMax: cmp.Or(u.DecompressedMessageSizeLimit, 10*u.MessageSizeLimit),
+		}
 	}
-}
-
-func (s *Server) endpointConfig() websocket.Config {
-	return websocket.Config{
-		Node:            s.node,
-		MessageBytesMax: s.cfg.WebSocket.MessageSizeLimit,
-		Compression:     s.cfg.WebSocket.Compression,
-		UserIDHeader:    s.cfg.Client.UserIDHTTPHeader,
-		ConnectionsMax:  s.cfg.Client.ConnectionLimit,
-		PerAddressMax:   s.cfg.Client.ConnectionLimitPerIP,
-		ConnectionsRate: s.cfg.Client.ConnectionRateLimit,
-		Draining:        &s.draining,
-		Log:             s.log,
+	return reactor.Deflate{
+		Level:            w.CompressionLevel,
+		BytesMin:         w.CompressionMinSize,
+		InflatedBytesMax: cmp.Or(w.DecompressedMessageSizeLimit, 10*w.MessageSizeLimit),
 	}
 }
 
@@ -202,34 +212,40 @@ func (s *Server) judge(cfg *config.Config) (*policy.Policy, *auth.Origins, error
 	return p, origins, nil
 }
 
-// Reload takes the parts of cfg that may change while the server runs: channel options, tokens, origins. On an error everything
-// stays as it was.
+// Reload takes the parts of cfg that may change while the server runs: channel options, tokens, origins, and certificates, which are read
+// anew from their files. On an error everything stays as it was.
 func (s *Server) Reload(cfg *config.Config) error {
+	show, err := s.certs.Read(cfg)
+	if err != nil {
+		return err
+	}
 	p, origins, err := s.judge(cfg)
 	if err != nil {
 		return err
 	}
+	show()
 	s.node.SetPolicy(p)
 	if s.api != nil {
 		s.api.SetRules(s.rules.Load())
 	}
-	if s.endpoint != nil {
-		s.endpoint.SetOrigins(origins)
-	}
+	s.gate.SetOrigins(origins)
 	return nil
 }
 
 // Route decides about a request head on the public port (reactor.Router). Whatever is not for a real-time endpoint goes to
 // net/http.
 func (s *Server) Route(h *reactor.Head) reactor.Verdict {
-	if s.endpoint != nil && h.Path == s.cfg.WebSocket.HandlerPrefix {
-		return s.endpoint.Route(h)
+	if e := s.routes[h.Path]; e != nil {
+		return e.Route(h)
 	}
 	return reactor.Verdict{Kind: reactor.HandOff}
 }
 
 // Addr is where the public port listens.
 func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
+
+// TLSAddr is where the port listens that speaks TLS alone, nil if there is none.
+func (s *Server) TLSAddr() net.Addr { return s.reactor.TLSAddr() }
 
 // Ready is closed when the server accepts clients.
 func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
@@ -238,7 +254,7 @@ func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 func (s *Server) Run(ctx context.Context) error {
 	engineCtx, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
-	ended := make(chan error, 9+len(s.engines.Run))
+	ended := make(chan error, 11+len(s.engines.Run))
 	run := func(name string, f func() error) {
 		go func() {
 			// The reactor closes net/http's listener when it ends, and then says itself why.
@@ -260,8 +276,10 @@ func (s *Server) Run(ctx context.Context) error {
 	run("cluster", func() error { s.awaitEngines(engineCtx); return s.cluster.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
-		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
+		run("internal http", s.serveInternal)
 	}
+	s.runAuthority(engineCtx, run)
+	s.runOthers(run)
 	select {
 	case err := <-ended:
 		s.stop(context.Background())
@@ -341,11 +359,12 @@ func (s *Server) stop(ctx context.Context) {
 	s.cluster.Leave(ctx)
 	httpCtx, cancel := context.WithTimeout(ctx, httpCloseTimeout)
 	defer cancel()
-	for _, srv := range []*http.Server{s.external, s.internal} {
+	for _, srv := range []*http.Server{s.external, s.internal, s.challenges} {
 		if srv != nil && srv.Shutdown(httpCtx) != nil {
 			srv.Close()
 		}
 	}
+	s.stopOthers(httpCtx)
 	if err := s.reactor.Stop(ctx); err != nil {
 		s.log.Error("loops did not stop in order", "error", err)
 	}
@@ -358,4 +377,5 @@ func (s *Server) stop(ctx context.Context) {
 		s.log.Warn("the engine did not take everything in time; clients that have gone may be shown as present for a while", "left", left)
 	}
 	s.lanes.Close()
+	s.passing.Close()
 }

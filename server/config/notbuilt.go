@@ -24,19 +24,9 @@ var features = []feature{
 	{[]string{"map_broker"}, "map subscriptions are" + ignored, nil},
 	{[]string{"shared_poll"}, "shared poll subscriptions are" + ignored, nil},
 
-	{[]string{"http_server.http3", "webtransport"}, "HTTP/3 and WebTransport are" + ignored,
-		func(c *Config) bool { return c.HTTPServer.HTTP3.Enabled }},
-	{[]string{"http_server.h2c_external"}, "HTTP/2 in clear text is" + ignored, nil},
-	{[]string{"sse", "http_stream", "emulation"}, "SSE and HTTP streaming are" + ignored,
-		func(c *Config) bool { return c.SSE.Enabled || c.HTTPStream.Enabled }},
-	{[]string{"uni_sse", "uni_http_stream", "uni_websocket", "uni_grpc",
-		"client.connect_code_to_unidirectional_disconnect"},
-		"unidirectional transports are" + ignored,
-		func(c *Config) bool {
-			return c.UniSSE.Enabled || c.UniHTTPStream.Enabled || c.UniWebSocket.Enabled || c.UniGRPC.Enabled
-		}},
 	{[]string{"websocket.read_buffer_size", "websocket.write_buffer_size", "websocket.use_write_buffer_pool",
-		"websocket.write_timeout"},
+		"websocket.write_timeout", "uni_websocket.read_buffer_size", "uni_websocket.write_buffer_size",
+		"uni_websocket.use_write_buffer_pool", "uni_websocket.write_timeout"},
 		"buffers and write time limits per connection have no meaning on event loops; accepted and ignored; see " +
 			"reactor.read_buffer_size, reactor.send_buffer_size and client.queue_max_size", nil},
 
@@ -60,7 +50,6 @@ var features = []feature{
 
 	{[]string{"grpc_api"}, "the gRPC API is" + ignored, func(c *Config) bool { return c.GRPCAPI.Enabled }},
 	{[]string{"admin"}, "the admin panel is" + ignored, func(c *Config) bool { return c.Admin.Enabled }},
-	{[]string{"init"}, "the init endpoint is" + ignored, func(c *Config) bool { return c.Init.Enabled }},
 	{[]string{"prometheus.recovered_publications_histogram", "prometheus.native_histograms"},
 		"these extra metrics are" + ignored, nil},
 	{[]string{"opentelemetry"}, "tracing is" + ignored, func(c *Config) bool { return c.OpenTelemetry.Enabled }},

@@ -29,7 +29,7 @@ type batch struct {
 type variant uint8
 
 const (
-	withJoins variant = codec.NumForms << iota // the bit below it is the form
+	withJoins variant = codec.NumAllForms << iota // the bits below it are the form
 	inDeltas                                   // payloads as a chain of deltas that begins in full
 	inPatches                                  // the same, and its first may be a patch, too; excludes inDeltas
 
@@ -39,7 +39,7 @@ const (
 )
 
 // form of a variant.
-func (v variant) form() codec.Form { return codec.Form(v % codec.NumForms) }
+func (v variant) form() codec.Form { return codec.Form(v % codec.NumAllForms) }
 
 // Limits of one batch: what meets in a turn goes out as one write.
 const (

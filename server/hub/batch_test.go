@@ -22,14 +22,14 @@ func (x *frames) Fail(*Subscription, Failure) {}
 // TestJoinedFrames: what waits together goes out as one frame per form, and everybody of a form gets the same one.
 func TestJoinedFrames(t *testing.T) {
 	r := newRig(t, 1)
-	var all [4]frames
+	var all [2 * codec.NumAllForms]frames
 	for i := range all {
-		r.table.Subscribe(new(Subscription), r.loops[0], "news", codec.Form(i%2), &all[i], Options{})
+		r.table.Subscribe(new(Subscription), r.loops[0], "news", codec.Form(i%codec.NumAllForms), &all[i], Options{})
 	}
 	r.publish("news", 10)
 	r.settle()
 	for i, x := range all {
-		if len(x.got) != 1 || x.got[0] != all[i%2].got[0] || x.got[0].Form() != codec.Form(i%2) {
+		if len(x.got) != 1 || x.got[0] != all[i%codec.NumAllForms].got[0] || x.got[0].Form() != codec.Form(i%codec.NumAllForms) {
 			t.Fatalf("listener %d got %v", i, x.got)
 		}
 		if pubs := decode(t, x.got[0]); len(pubs) != 10 || string(pubs[9].Data) != "10" {

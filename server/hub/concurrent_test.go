@@ -161,7 +161,7 @@ func publishSome(t *testing.T, b engine.Broker, channels []string, each int) {
 func comeAndGo(t *testing.T, table *Table, b engine.Broker, r *runner, channels []string) (stay []*reader) {
 	all := mustFilter(t, leaf("t", "ex", ""))
 	join := func(channel string, i int) *reader {
-		x := &reader{t: t, sub: new(Subscription), form: codec.Form(i % codec.NumForms)}
+		x := &reader{t: t, sub: new(Subscription), form: codec.Form(i % codec.NumAllForms)}
 		o := Options{JoinLeave: i%3 == 0}
 		switch i % 5 {
 		case 1, 2:

@@ -23,21 +23,22 @@ func (e *event) follows(before *event) bool {
 
 // inChain is how e is written for members with deltas: as a patch if they have its base.
 func (e *event) inChain(f codec.Form, patch bool) encoding {
+	json := f.Encoding() == codec.JSON
 	switch {
-	case patch && f == codec.JSON:
-		return patchJSON
+	case patch && json:
+		return patchJSON.in(f)
 	case patch:
-		return patchProtobuf
-	case f == codec.JSON:
-		return asText
+		return patchProtobuf.in(f)
+	case json:
+		return asText.in(f)
 	}
 	return encoding(f)
 }
 
-// encodeText writes the payload as a JSON string.
-func (e *event) encodeText() *codec.Frame {
-	if p := inFull(codec.JSON, e.pub); p != nil {
-		return e.encode(codec.JSON, p)
+// encodeText writes the payload as a JSON string, in a JSON form.
+func (e *event) encodeText(f codec.Form) *codec.Frame {
+	if p := inFull(f, e.pub); p != nil {
+		return e.encode(f, p)
 	}
 	return unencodable
 }
@@ -59,7 +60,7 @@ func (e *event) encodePatch(f codec.Form) *codec.Frame {
 // inFull is p with its whole payload as subscribers with deltas read it: a JSON string in JSON. nil if the payload is not JSON,
 // which clients of that form could not read.
 func inFull(f codec.Form, p *codec.Publication) *codec.Publication {
-	if f != codec.JSON {
+	if f.Encoding() != codec.JSON {
 		return p
 	}
 	if len(p.Data) > 0 && !codec.ValidJSON(p.Data) {
@@ -80,7 +81,7 @@ func patched(f codec.Form, p, base *codec.Publication) *codec.Publication {
 		return nil
 	}
 	patch := delta.Create(nil, base.Data, p.Data)
-	if f == codec.JSON {
+	if f.Encoding() == codec.JSON {
 		if !utf8.Valid(base.Data) || !utf8.Valid(patch) {
 			return nil
 		}
@@ -118,7 +119,7 @@ func Deltas(f codec.Form, list []*codec.Publication) (deltas []*codec.Publicatio
 
 // deltaMark is what the mark of a patch takes on the wire, in bytes.
 func deltaMark(f codec.Form) int {
-	if f == codec.JSON {
+	if f.Encoding() == codec.JSON {
 		return len(`"delta":true,`)
 	}
 	return 2 // tag and value

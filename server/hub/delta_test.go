@@ -49,7 +49,7 @@ func (x *patient) Fail(_ *Subscription, why Failure) { x.failed = append(x.faile
 // read decodes a payload and makes it the base of the next.
 func (x *patient) read(p *codec.Publication) string {
 	data, kind := p.Data, "full"
-	if x.form == codec.JSON {
+	if x.form.Encoding() == codec.JSON {
 		var text string
 		if err := json.Unmarshal(data, &text); err != nil {
 			x.t.Fatalf("the payload %s is no JSON string", data)
@@ -130,7 +130,7 @@ func TestDeltas(t *testing.T) {
 		{"a join between", "dk a, >x, dk b", "full a, >x, patch b"},
 	}
 	for _, tt := range tests {
-		for f := range codec.Form(codec.NumForms) {
+		for f := range codec.Form(codec.NumAllForms) {
 			for _, batched := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %v, batched %t", tt.name, f, batched), func(t *testing.T) {
 					s := newStream(t, 2)
@@ -177,7 +177,7 @@ func TestDeltas(t *testing.T) {
 
 // TestFirstOfADelta: whoever comes to a stream that goes on has no base yet, unless its reply ended with one.
 func TestFirstOfADelta(t *testing.T) {
-	for f := range codec.Form(codec.NumForms) {
+	for f := range codec.Form(codec.NumAllForms) {
 		s := newStream(t, 1)
 		old := s.joinDelta(0, "news", f, Options{})
 		s.say(payload("a"), "dk")
@@ -259,7 +259,7 @@ func TestDeltaOfAnotherEpoch(t *testing.T) {
 
 // TestPatchIsShorter: a patch that is as long as the payload on the wire is not sent.
 func TestPatchIsShorter(t *testing.T) {
-	for f := range codec.Form(codec.NumForms) {
+	for f := range codec.Form(codec.NumAllForms) {
 		s := newStream(t, 1)
 		x := s.joinDelta(0, "news", f, Options{})
 		for _, data := range []string{`"a."`, `"b."`, payload("c"), payload("d"), `"e."`} {
@@ -334,7 +334,7 @@ func TestDeltaCatchesUp(t *testing.T) {
 
 // TestDeltasOfAList: the first in full, the next as patches, up to a limit; the list stays as it is.
 func TestDeltasOfAList(t *testing.T) {
-	for f := range codec.Form(codec.NumForms) {
+	for f := range codec.Form(codec.NumAllForms) {
 		var list []*codec.Publication
 		for i, name := range []string{"a", "b", "c", "d"} {
 			list = append(list, &codec.Publication{Offset: uint64(i + 1), Data: []byte(payload(name)), Tags: map[string]string{"n": name}})
@@ -359,7 +359,7 @@ func TestDeltasOfAList(t *testing.T) {
 			}
 		}
 		deltas, ok = Deltas(f, []*codec.Publication{{Data: []byte("x")}})
-		if ok != (f == codec.Protobuf) || ok != (deltas != nil) {
+		if ok != (f.Encoding() == codec.Protobuf) || ok != (deltas != nil) {
 			t.Errorf("%v: what is no JSON: %v, %t", f, deltas, ok)
 		}
 		if deltas, ok = Deltas(f, nil); len(deltas) != 0 || !ok {
@@ -370,7 +370,7 @@ func TestDeltasOfAList(t *testing.T) {
 
 // TestDeltaMark: the mark of a patch takes what Deltas thinks it takes.
 func TestDeltaMark(t *testing.T) {
-	for f := range codec.Form(codec.NumForms) {
+	for f := range codec.Form(codec.NumAllForms) {
 		var size [2]int
 		for i, mark := range []bool{false, true} {
 			out, err := codec.AppendPublication(nil, f, "c", &codec.Publication{Data: []byte(`"x"`), Delta: mark, Offset: 1})

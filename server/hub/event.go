@@ -25,19 +25,28 @@ type event struct {
 	special atomic.Pointer[specialFrames] // nil until somebody wants one
 }
 
-// specialFrames are those of the encodings behind the forms, which few channels need.
+// specialFrames are those of the encodings behind the two forms of clients that send commands. Few channels need them.
 type specialFrames [numEncodings - codec.NumForms]atomic.Pointer[codec.Frame]
 
-// encoding is how an event is written: plainly in one of the forms, or for subscribers with deltas.
+// encoding is how an event is written: plainly in one of the forms, or for subscribers with deltas. Those of deltas are pairs: behind
+// each is the same with bare pushes.
 type encoding uint8
 
 const (
-	asText        = encoding(codec.NumForms) + iota // JSON, the payload as a JSON string
-	patchJSON                                       // a patch, or asText where that is no longer
-	patchProtobuf                                   // a patch, or the plain form where that is no longer
+	asText        = encoding(codec.NumAllForms) + 2*iota // JSON, the payload as a JSON string
+	patchJSON                                            // a patch, or asText where that is no longer
+	patchProtobuf                                        // a patch, or the plain form where that is no longer
 
-	numEncodings = iota + codec.NumForms
+	numEncodings = codec.NumAllForms + 2*iota
 )
+
+// in is the one of a pair that f needs.
+func (x encoding) in(f codec.Form) encoding {
+	if f.Uni() {
+		return x + 1
+	}
+	return x
+}
 
 // Two frames that are never sent.
 var (
@@ -57,11 +66,17 @@ func (e *event) frame(x encoding) *codec.Frame {
 	var made *codec.Frame
 	switch x {
 	case asText:
-		made = e.encodeText()
+		made = e.encodeText(codec.JSON)
+	case asText + 1:
+		made = e.encodeText(codec.UniJSON)
 	case patchJSON:
 		made = e.encodePatch(codec.JSON)
+	case patchJSON + 1:
+		made = e.encodePatch(codec.UniJSON)
 	case patchProtobuf:
 		made = e.encodePatch(codec.Protobuf)
+	case patchProtobuf + 1:
+		made = e.encodePatch(codec.UniProtobuf)
 	default:
 		made = e.encode(codec.Form(x), e.pub)
 	}

@@ -11,7 +11,7 @@ import (
 // TestJoins: joins and leaves reach those who asked for them, among publications and in order, and touch no position.
 func TestJoins(t *testing.T) {
 	for _, batched := range []bool{false, true} {
-		for f := range codec.Form(codec.NumForms) {
+		for f := range codec.Form(codec.NumAllForms) {
 			r := newRig(t, 2)
 			wants := []*listener{r.joinWith(0, "news", f, Options{JoinLeave: true}), r.joinWith(1, "news", f, Options{JoinLeave: true})}
 			placed := r.joinWith(0, "news", f, Options{JoinLeave: true})
@@ -134,13 +134,14 @@ func TestJoinOfBrokenInfo(t *testing.T) {
 // TestOptionsAreKept: what was asked for can be asked, and what the session notes stays apart from it.
 func TestOptionsAreKept(t *testing.T) {
 	r := newRig(t, 1)
-	for bits := range 4 {
-		f, o := codec.Form(bits&1), Options{JoinLeave: bits&2 != 0}
+	for bits := range 1 << OwnBits {
+		f, o := codec.Form(bits&3), Options{JoinLeave: bits&4 != 0}
 		x := r.joinWith(0, "news", f, o)
-		x.sub.Own = Own(bits)
+		x.sub.Note(Own(bits | 1))
+		x.sub.Forget(Own(^bits & 1))
 		r.table.Position(x.sub, codec.StreamPosition{})
-		if s := x.sub; s.form() != f || s.JoinLeave() != o.JoinLeave || s.Own != Own(bits) {
-			t.Errorf("%v, %+v is kept as %b, %b", f, o, s.flags, s.Own)
+		if s := x.sub; s.form() != f || s.JoinLeave() != o.JoinLeave || s.Own() != Own(bits) {
+			t.Errorf("%v, %+v is kept as %b, %b", f, o, s.flags, s.Own())
 		}
 	}
 }

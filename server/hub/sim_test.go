@@ -193,7 +193,7 @@ func (s *sim) tellOne(c *simChannel) {
 
 // joinOne adds a member; one who comes back asks for what it has missed.
 func (s *sim) joinOne(c *simChannel, back *simMember) {
-	m := &simMember{sim: s, channel: c, loop: s.rnd.IntN(len(s.loops)), form: codec.Form(s.rnd.IntN(2)), sub: new(Subscription)}
+	m := &simMember{sim: s, channel: c, loop: s.rnd.IntN(len(s.loops)), form: codec.Form(s.rnd.IntN(codec.NumAllForms)), sub: new(Subscription)}
 	m.joinedAt = len(c.log)
 	if back != nil {
 		m.options = back.options

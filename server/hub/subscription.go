@@ -35,17 +35,28 @@ type Subscription struct {
 	index  uint32 // among the channel's members
 	era    uint16 // of the channel, when the position was taken
 	flags  flags
-	// Own belongs to the session, as Next does.
-	Own Own
 }
 
-// Own is what a session notes of a subscription.
-type Own uint8
+// Own are what a session notes of a subscription: up to OwnBits bits, which belong to it as Next does.
+type Own uint16
 
-type flags uint8
+// OwnBits is how many bits a session may note.
+const OwnBits = 16 - ownShift
+
+// Note sets bits of the session's own.
+func (s *Subscription) Note(o Own) { s.flags |= flags(o << ownShift) }
+
+// Forget clears them.
+func (s *Subscription) Forget(o Own) { s.flags &^= flags(o << ownShift) }
+
+// Own is what has been noted.
+func (s *Subscription) Own() Own { return Own(s.flags >> ownShift) }
+
+type flags uint16
 
 const (
-	protobuf  flags = 1 << iota // the form; as a variant it is the form, too
+	protobuf  flags = 1 << iota // these two are the form; as a variant they are the form, too
+	uni                         // see codec.UniJSON
 	joinLeave                   // joins and leaves are sent; as a variant it is withJoins
 	deltas                      // payloads are sent as deltas; as a variant it is inDeltas
 	positioned
@@ -53,6 +64,10 @@ const (
 	based    // with deltas: the client has the last publication before the next; it is at offset, if positioned
 	failed   // Fail was called, or it was removed: nothing more is sent
 	wildcard // the channel's name is a pattern
+
+	ownShift = iota // behind them are the bits of Own
+
+	formBits = protobuf | uni
 )
 
 // nobody is no member's flags: a failed one is sent nothing.
@@ -102,14 +117,14 @@ func (s *Subscription) Positioned() bool { return s.flags&positioned != 0 }
 // JoinLeave reports that the client gets joins and leaves.
 func (s *Subscription) JoinLeave() bool { return s.flags&joinLeave != 0 }
 
-func (s *Subscription) form() codec.Form { return codec.Form(s.flags & protobuf) }
+func (s *Subscription) form() codec.Form { return codec.Form(s.flags & formBits) }
 
 // Delta reports that the client gets deltas.
 func (s *Subscription) Delta() bool { return s.flags&deltas != 0 }
 
 // variant is what s gets of a batch if it has no base for a patch.
 func (s *Subscription) variant() variant {
-	return variant(s.flags & (protobuf | joinLeave | deltas))
+	return variant(s.flags & (formBits | joinLeave | deltas))
 }
 
 // got notes that e is the last publication that s got. Only one that is in the stream can be the base of a patch.

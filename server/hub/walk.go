@@ -179,7 +179,7 @@ func (p *pending) hand(s *Subscription) {
 		return
 	}
 	if s.flags&(deltas|filtered) == 0 { // nearly everybody: nothing stands between them and their frame
-		if f := p.batch.ready[s.flags&(protobuf|joinLeave)]; f != nil {
+		if f := p.batch.ready[s.flags&(formBits|joinLeave)]; f != nil {
 			s.offset = max(s.offset, p.batch.last)
 			s.subscriber.Send(f)
 			return

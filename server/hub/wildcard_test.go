@@ -73,7 +73,7 @@ func TestWildcards(t *testing.T) {
 // TestWildcardPush: the push carries the pattern as its channel, and in the publication the channel where it was published; neither
 // offset nor epoch. The publication itself stays as it is.
 func TestWildcardPush(t *testing.T) {
-	for f := range codec.Form(codec.NumForms) {
+	for f := range codec.Form(codec.NumAllForms) {
 		r := newRig(t, 1)
 		r.table.SetScope(scopeOf)
 		var all frames

@@ -24,7 +24,7 @@ func (d *drain) Order(any)                     {}
 
 // bench opens a session on a pipe that costs nothing.
 func (st *stage) bench(d *drain, f codec.Form, connect string) *Session {
-	s := New(st.node, d, st.node.Loops[0].Add(d), f, "")
+	s := New(st.node, d, st.node.Loops[0].Add(d), Options{Form: f})
 	s.Receive(message(st.t, f, connect))
 	return s
 }
@@ -120,7 +120,7 @@ func density(t testing.TB, options string, sessions int, each func(st *stage, s 
 	}
 	before := heap()
 	for i, token := range tokens {
-		s := New(st.node, d, st.node.Loops[0].Add(d), codec.JSON, "")
+		s := New(st.node, d, st.node.Loops[0].Add(d), Options{Form: codec.JSON})
 		s.Receive([]byte(`{"id":1,"connect":{"token":"` + token + `","name":"js"}}`))
 		each(st, s, i)
 	}
@@ -260,7 +260,7 @@ func BenchmarkConnect(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		h := st.node.Loops[0].Add(d)
-		s := New(st.node, d, h, codec.JSON, "")
+		s := New(st.node, d, h, Options{Form: codec.JSON})
 		s.Receive(msg)
 		s.Closed()
 		st.node.Loops[0].Remove(h)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"stentor/codec"
+	"stentor/reactor/loop"
 	"stentor/server/metrics"
 	"stentor/server/policy"
 )
@@ -21,17 +22,17 @@ func (s *Session) connect(id uint32, req *codec.ConnectRequest) error {
 	}
 	s.state, s.user = connected, creds.User
 	s.node.clients.Add(1)
-	s.class = s.node.Metrics.Joined(s.handle.Loop(), metrics.Client{Transport: metrics.WebSocket, Name: req.Name, Version: req.Version})
+	s.class = s.node.Metrics.Joined(s.handle.Loop(), metrics.Client{
+		Transport: s.transport, AcceptProtocol: HTTPVersion(s.traits & version).String(), Name: req.Name, Version: req.Version,
+	})
 	s.remember(creds)
 
 	result := codec.ConnectResult{
 		Client:  s.clientID(),
 		Version: s.node.Settings.Version,
 	}
-	if !s.ownPings() { // the client's transport answers those by itself
-		result.Ping = uint32(s.node.Settings.PingInterval.Seconds())
-		result.Pong = s.node.Settings.PingInterval > 0
-	}
+	s.tellPings(&result)
+	s.tellSecret(&result)
 	if len(creds.Subs) > s.node.Settings.ChannelLimit {
 		return codec.DisconnectChannelLimit
 	}
@@ -67,7 +68,11 @@ func (s *Session) connected(c connecting) {
 	}
 	s.startPings()
 	s.arm()
-	s.reply(codec.MethodConnect, &codec.Reply{ID: c.id, Connect: result})
+	if s.form.Uni() {
+		s.push(metrics.FramePushConnect, &codec.Push{Connect: result.Connect()})
+	} else {
+		s.reply(codec.MethodConnect, &codec.Reply{ID: c.id, Connect: result})
+	}
 	for _, one := range c.subs {
 		s.announce(one.sub, one.permit)
 	}
@@ -86,15 +91,24 @@ func (s *Session) remember(c policy.Credentials) {
 	}
 	s.end = 0
 	if c.ExpireAt > 0 {
-		s.end = s.ticksUntil(c.ExpireAt).After(s.node.Settings.ExpiredCloseDelay)
+		s.end = s.endOf(c.ExpireAt)
 	}
+}
+
+// endOf is when a connection is closed that expires at unix seconds at. A client that only listens has no way to prolong it, and so
+// no time for that.
+func (s *Session) endOf(at int64) loop.Time {
+	if s.form.Uni() {
+		return s.ticksUntil(at)
+	}
+	return s.ticksUntil(at).After(s.node.Settings.ExpiredCloseDelay)
 }
 
 // setInfo changes what others learn of the client from now on.
 func (s *Session) setInfo(info []byte) {
 	s.more().info = info
 	for sub := s.subs; sub != nil; sub = sub.Next {
-		if sub.Own&present != 0 {
+		if sub.Own()&present != 0 {
 			_ = s.appear(sub) // the log has it, and the client stays present as it was
 		}
 	}
@@ -136,7 +150,7 @@ func (s *Session) renew(order Refresh) {
 	s.end = 0
 	var told codec.Refresh
 	if order.ExpireAt > 0 {
-		s.end = s.ticksUntil(order.ExpireAt).After(s.node.Settings.ExpiredCloseDelay)
+		s.end = s.endOf(order.ExpireAt)
 		told.Expires, told.TTL = true, s.ttl(order.ExpireAt)
 	}
 	if order.Info != nil {

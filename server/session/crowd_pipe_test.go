@@ -151,7 +151,7 @@ func (c *crowd) openPipe(f *fan) *pipe {
 	}
 	p.handle = p.lane.loop.Add(p)
 	p.lane.loop.SetNow(c.now)
-	p.session = New(c.node, p, p.handle, f.form, f.headerUser())
+	p.session = New(c.node, p, p.handle, Options{Form: f.form, HeaderUser: f.headerUser()})
 	p.id = p.session.clientID()
 	c.clients[p.id] = p
 	return p

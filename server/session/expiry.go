@@ -42,7 +42,7 @@ func (s *Session) dropExpired(now loop.Time) {
 	for _, sub := range over {
 		switch {
 		case s.state == closed || !s.holds(sub):
-		case sub.Own&serverSide != 0:
+		case sub.Own()&serverSide != 0:
 			s.close(codec.DisconnectSubExpired)
 		default:
 			s.dropTelling(sub, codec.UnsubscribeExpired)
@@ -68,7 +68,7 @@ func (s *Session) subRefresh(id uint32, req *codec.SubRefreshRequest) error {
 	}
 	if len(info) > 0 {
 		s.more().set(sub).info = info
-		if sub.Own&present != 0 {
+		if sub.Own()&present != 0 {
 			_ = s.appear(sub) // the log has it, and the client stays present as it was
 		}
 	}

@@ -75,7 +75,7 @@ func (s *Session) enterFar(e *entering) error {
 		x.read.from.Epoch = strings.Clone(x.read.from.Epoch)
 		x.presence = s.presenceInfo(x.sub)
 		if x.permit.Presence && !s.node.Presence.Local() {
-			x.sub.Own |= present // before it is so: whoever drops it has to undo what is under way
+			x.sub.Note(present) // before it is so: whoever drops it has to undo what is under way
 		}
 		s.node.Table.Silence(x.sub, x.permit.Positioned && !s.node.Broker.Local())
 	}
@@ -318,7 +318,7 @@ func (s *Session) appearFar(sub *hub.Subscription) {
 	s.doFar("presence could not be entered", name, func(ctx context.Context) error {
 		return n.Presence.AddPresence(ctx, name, id, info, n.Settings.PresenceTTL)
 	})
-	sub.Own |= present
+	sub.Note(present)
 }
 
 // disappearFar undoes that. If it does not succeed, the entry goes after its time.

@@ -236,7 +236,7 @@ func (g *guest) say(c codec.Command) {
 func (g *guest) connect() {
 	g.ended, g.lastID, g.asked, g.stands = false, 0, nil, map[string]codec.StreamPosition{}
 	g.handle = g.loop.Add(g)
-	g.session = New(g.node, g, g.handle, codec.Protobuf, g.user)
+	g.session = New(g.node, g, g.handle, Options{Form: codec.Protobuf, HeaderUser: g.user})
 	g.say(codec.Command{Method: codec.MethodConnect})
 }
 

@@ -190,7 +190,7 @@ func TestHeldSubscribes(t *testing.T) {
 	st.start(`{"client":{"user_id_http_header":"X-User","token":{"hmac_secret_key":"secret"}}}`)
 	w := &wire{loop: st.node.Loops[0]}
 	w.handle = w.loop.Add(w)
-	w.session = New(st.node, w, w.handle, codec.JSON, "42")
+	w.session = New(st.node, w, w.handle, Options{Form: codec.JSON, HeaderUser: "42"})
 	w.say(codec.Command{ID: 1, Method: codec.MethodConnect})
 	all := st.node.Settings.ChannelLimit
 	for i := range all {
@@ -215,7 +215,7 @@ func TestOutdoneWhileConnecting(t *testing.T) {
 		"channel":{"without_namespace":{"presence":true}}}`)
 	w := &wire{loop: st.node.Loops[0]}
 	w.handle = w.loop.Add(w)
-	w.session = New(st.node, w, w.handle, codec.JSON, "42")
+	w.session = New(st.node, w, w.handle, Options{Form: codec.JSON, HeaderUser: "42"})
 	w.say(codec.Command{ID: 1, Method: codec.MethodConnect})
 	w.session.Order(last{"42", st.node.places.Add(1)}) // of one that came before and was quicker
 	for range 5 {

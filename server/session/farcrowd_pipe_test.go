@@ -65,7 +65,7 @@ func (c *farCrowd) openFarPipe(f *farFan) *farPipe {
 	}
 	p.handle = p.loop.loop.Add(p)
 	p.loop.loop.SetNow(c.now)
-	p.session = New(h.node, p, p.handle, f.form, f.headerUser())
+	p.session = New(h.node, p, p.handle, Options{Form: f.form, HeaderUser: f.headerUser()})
 	p.id = p.session.clientID()
 	c.clients[p.id] = p
 	return p

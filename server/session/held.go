@@ -251,7 +251,7 @@ func (s *Session) answer(e encoded) {
 		s.refuse(e.id, e.method, codec.ErrorLimitExceeded)
 	default:
 		s.flush()
-		s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FrameOf(e.method), 1, size)
+		s.node.Metrics.Sent(s.handle.Loop(), s.transport, metrics.FrameOf(e.method), 1, size)
 		s.write(codec.NewFrame(s.form, e.frame))
 	}
 	s.resume()

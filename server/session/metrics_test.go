@@ -205,7 +205,7 @@ func expireAll(w *codedWire, times int) {
 func (st *stage) dialCoded() *codedWire {
 	w := &codedWire{wire: wire{loop: st.node.Loops[0]}}
 	w.handle = w.loop.Add(w)
-	w.session = New(st.node, w, w.handle, codec.JSON, "")
+	w.session = New(st.node, w, w.handle, Options{Form: codec.JSON})
 	return w
 }
 

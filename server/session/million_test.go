@@ -21,7 +21,7 @@ func BenchmarkMillion(b *testing.B) {
 		before := heap()
 		connect := []byte(`{"id":1,"connect":{"name":"js"}}`)
 		for i := range sessions {
-			s := New(st.node, d, st.node.Loops[0].Add(d), codec.JSON, fmt.Sprint("user-", 1_000_000+i))
+			s := New(st.node, d, st.node.Loops[0].Add(d), Options{Form: codec.JSON, HeaderUser: fmt.Sprint("user-", 1_000_000+i)})
 			s.Receive(connect)
 			s.Receive(fmt.Appendf(nil, `{"id":2,"subscribe":{"channel":"chat-room-%d"}}`, 100_000+i/10))
 			s.Receive(fmt.Appendf(nil, `{"id":3,"subscribe":{"channel":"city-%d"}}`, 1_000+i/1000))

@@ -37,6 +37,8 @@ type Settings struct {
 	ReplyBytesMax        int           // of a reply that lists much (a larger one is error 106), or of all that it recovers
 	IncludeServerTime    bool
 	CommandRate          rate
+	// UniDisconnects replace errors of connect, by code, where the client only listens; others become what the protocol says.
+	UniDisconnects map[uint32]codec.Disconnect
 }
 
 // SettingsOf takes the settings out of a configuration.
@@ -59,6 +61,7 @@ func SettingsOf(cfg *config.Config, version string) Settings {
 		ReplyBytesMax:        c.QueueMaxSize - c.QueueMaxSize/replyRoom,
 		CommandRate:          newRate(c.CommandRateLimit, c.CommandRateBurst),
 		IncludeServerTime:    c.ConnectIncludeServerTime,
+		UniDisconnects:       uniDisconnects(&c.ConnectCodeToUnidirectionalDisconnect),
 	}
 }
 
@@ -79,6 +82,7 @@ type Lanes interface {
 
 // Node is what all sessions of a server share. Its fields are set before the first session and stay.
 type Node struct {
+	UID      string // of the node in its cluster; clients whose commands come from elsewhere name it there
 	Settings Settings
 	Broker   engine.Broker
 	Presence engine.Presence
@@ -94,6 +98,8 @@ type Node struct {
 
 	policy  atomic.Pointer[policy.Policy] // replaced by a reload
 	seal    cipher.Block                  // makes client ids
+	secrets cipher.Block                  // makes what sessions are named by where their commands come from elsewhere
+	posts   []posts                       // such commands under way, by loop
 	workers []worker
 	clients atomic.Int64
 	places  atomic.Uint64 // given out among all users' sessions
@@ -121,7 +127,8 @@ type worker struct {
 // Start makes the node ready for sessions.
 func (n *Node) Start(p *policy.Policy) {
 	n.policy.Store(p)
-	n.seal = newSeal()
+	n.seal, n.secrets = newSeal(), newSeal()
+	n.posts = make([]posts, len(n.Loops))
 	n.remote = !n.Broker.Local() || !n.Presence.Local()
 	n.workers = make([]worker, len(n.Loops))
 	for i := range n.workers {
@@ -157,8 +164,8 @@ func (n *Node) sealID(w *worker, h loop.Handle) [16]byte {
 }
 
 // pings are the ping frames, the same for all sessions.
-var pings = func() (frames [codec.NumForms]*codec.Frame) {
-	for f := range codec.Form(codec.NumForms) {
+var pings = func() (frames [codec.NumAllForms]*codec.Frame) {
+	for f := range codec.Form(codec.NumAllForms) {
 		frames[f] = codec.NewFrame(f, codec.AppendPing(make([]byte, codec.HeaderRoom), f))
 	}
 	return frames

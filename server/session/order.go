@@ -121,6 +121,8 @@ func (s *Session) act(what any) {
 		if order.matches(s) {
 			s.renew(order)
 		}
+	case commands:
+		s.takeEmulated(order)
 	case last:
 		if s.outdone(order) {
 			s.close(codec.DisconnectConnectionLimit)
@@ -159,7 +161,7 @@ func (s *Session) broke(f failure) {
 		s.close(codec.DisconnectInappropriateProtocol)
 		return
 	}
-	if f.sub.Own&serverSide != 0 { // its client cannot subscribe again by itself
+	if f.sub.Own()&serverSide != 0 { // its client cannot subscribe again by itself
 		s.close(codec.DisconnectInsufficientState)
 		return
 	}

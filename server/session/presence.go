@@ -11,7 +11,7 @@ import (
 	"stentor/server/policy"
 )
 
-// What a session has done for a subscription and has to undo (hub.Subscription.Own).
+// What a session has done for a subscription and has to undo (hub.Own).
 const (
 	serverSide hub.Own = 1 << iota // the server subscribed the client; no undoing, but other ends
 	present                        // entered into presence
@@ -29,7 +29,7 @@ func (s *Session) appear(sub *hub.Subscription) error {
 		s.node.Log.Error("presence could not be entered", "channel", sub.Name(), "error", err)
 		return codec.ErrorInternal
 	}
-	sub.Own |= present
+	sub.Note(present)
 	return nil
 }
 
@@ -47,7 +47,7 @@ func (s *Session) announce(sub *hub.Subscription, permit *policy.Subscription) {
 	if !permit.JoinLeave || s.state != connected {
 		return
 	}
-	sub.Own |= announced
+	sub.Note(announced)
 	if !s.node.Broker.Local() {
 		s.tellFar(sub, engine.Broker.PublishJoin, metrics.MessageJoin)
 		return
@@ -69,8 +69,8 @@ func (s *Session) tellUnpublished(what string, sub *hub.Subscription, err error)
 
 // disappear undoes what was done for a subscription.
 func (s *Session) disappear(sub *hub.Subscription) {
-	done := sub.Own
-	sub.Own &^= present | announced
+	done := sub.Own()
+	sub.Forget(present | announced)
 	if done&present != 0 && !s.node.Presence.Local() {
 		s.disappearFar(sub)
 	} else if done&present != 0 {

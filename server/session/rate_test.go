@@ -71,7 +71,7 @@ func TestRateOfWhatIsTriedAgain(t *testing.T) {
 	st := openStage(t, `{"client":{"command_rate_limit":1,"token":{"jwks_public_endpoint":"http://127.0.0.1:1/none"}}}`)
 	w := &wire{loop: st.node.Loops[0]}
 	w.handle = w.loop.Add(w)
-	w.session = New(st.node, w, w.handle, codec.JSON, "")
+	w.session = New(st.node, w, w.handle, Options{Form: codec.JSON})
 	text := base64.RawURLEncoding.EncodeToString
 	token := text([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + text([]byte(`{"sub":"1"}`)) + "." + text([]byte("signature"))
 	w.say(codec.Command{ID: 1, Method: codec.MethodConnect, Connect: codec.ConnectRequest{Token: token}})

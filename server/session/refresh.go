@@ -70,7 +70,7 @@ func (r *presenceRound) Turn(b *loop.Budget) (more bool) {
 // stayPresent is what a session does then.
 func (s *Session) stayPresent() {
 	for sub := s.subs; sub != nil; sub = sub.Next {
-		if sub.Own&present != 0 {
+		if sub.Own()&present != 0 {
 			s.appearFar(sub)
 		}
 	}

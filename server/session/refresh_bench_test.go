@@ -32,7 +32,7 @@ func BenchmarkRefreshRound(b *testing.B) {
 			l := st.node.Loops[0]
 			for range sessions {
 				v := new(visited)
-				v.session = New(st.node, v, l.Add(v), codec.JSON, "")
+				v.session = New(st.node, v, l.Add(v), Options{Form: codec.JSON})
 				v.session.Receive([]byte(`{"id":1,"connect":{}}`))
 				v.session.Receive([]byte(`{"id":2,"subscribe":{"channel":"` + bench.channel + `"}}`))
 			}

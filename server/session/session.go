@@ -58,11 +58,52 @@ type Session struct {
 
 	class     metrics.Class
 	form      codec.Form
+	transport metrics.Transport
+	traits    traits
 	state     state
 	pinging   pinging
 	firstUsed bool
 
 	first hub.Subscription // room for the first subscription: most sessions have just one
+}
+
+// Options are what a pipe knows of its client.
+type Options struct {
+	Form       codec.Form // a bare one: the client only listens, and connects with ConnectUni
+	Transport  metrics.Transport
+	Version    HTTPVersion // of the request that opened the pipe
+	HeaderUser string      // the user that a trusted HTTP header named, or empty
+	// Emulated says that the pipe goes one way: after connect the client's commands come from elsewhere, by Node.Emulate.
+	Emulated bool
+}
+
+// HTTPVersion is that of a request.
+type HTTPVersion uint8
+
+// The versions. Where there is no HTTP, HTTP1 serves.
+const (
+	HTTP1 HTTPVersion = iota
+	HTTP2
+	HTTP3
+)
+
+// String is the version as ALPN names it, but for the oldest, which metrics leave out.
+func (v HTTPVersion) String() string { return [...]string{"", "h2", "h3"}[v] }
+
+// traits are what Options say of few sessions: the version of HTTP, and more.
+type traits uint8
+
+const (
+	emulated traits = 1 << 7
+	version         = emulated - 1
+)
+
+func (o *Options) traits() traits {
+	t := traits(o.Version)
+	if o.Emulated {
+		t |= emulated
+	}
+	return t
 }
 
 type state uint8
@@ -83,10 +124,9 @@ const (
 	repliesBytesFull = 64 << 10
 )
 
-// New starts a session on the loop of h, which must be where it is called. headerUser is the user that a trusted HTTP header
-// named, or empty.
-func New(n *Node, c Conn, h loop.Handle, f codec.Form, headerUser string) *Session {
-	s := &Session{node: n, conn: c, handle: h, form: f, user: headerUser}
+// New starts a session on the loop of h, which must be where it is called.
+func New(n *Node, c Conn, h loop.Handle, o Options) *Session {
+	s := &Session{node: n, conn: c, handle: h, form: o.Form, transport: o.Transport, traits: o.traits(), user: o.HeaderUser}
 	s.end = s.loop().Now().After(n.Settings.StaleCloseDelay)
 	s.arm()
 	return s
@@ -143,7 +183,7 @@ func (s *Session) take(msg []byte, r round) {
 		}
 		command := msg[:len(msg)-len(rest)]
 		if r == arrived {
-			s.node.Metrics.Received(s.handle.Loop(), metrics.WebSocket, metrics.FrameOf(w.command.Method), len(command))
+			s.node.Metrics.Received(s.handle.Loop(), s.transport, metrics.FrameOf(w.command.Method), len(command))
 		}
 		if s.busy() && w.command.Method != codec.MethodNone {
 			s.hold(command)
@@ -190,6 +230,9 @@ func (s *Session) handleCommand(c *codec.Command, text []byte) {
 func (s *Session) failed(c *codec.Command, text []byte, err error) {
 	var lacking pending
 	if errors.As(err, &lacking) {
+		if s.form.Uni() {
+			text, _ = codec.AppendCommand(nil, s.form, c) // it was decoded from this form, so it can be written in it
+		}
 		if err = s.await(text, lacking); err == nil {
 			if s.extra != nil { // otherwise it was closed: too much is held back
 				s.node.Settings.CommandRate.giveBack(&s.extra.rested)
@@ -199,14 +242,17 @@ func (s *Session) failed(c *codec.Command, text []byte, err error) {
 	}
 	var answer *codec.Error
 	var end codec.Disconnect
+	if !errors.As(err, &end) && !errors.As(err, &answer) {
+		s.node.Log.Error("command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
+		answer = codec.ErrorInternal
+	}
 	switch {
-	case errors.As(err, &end):
-		s.close(end)
-	case errors.As(err, &answer):
+	case s.form.Uni():
+		s.notConnected(answer, end)
+	case answer != nil:
 		s.refuse(c.ID, c.Method, answer)
 	default:
-		s.node.Log.Error("command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
-		s.refuse(c.ID, c.Method, codec.ErrorInternal)
+		s.close(end)
 	}
 	if c.Method == codec.MethodConnect && s.state == fresh {
 		s.fail()
@@ -289,7 +335,7 @@ func (s *Session) noted(kind metrics.FrameType, out []byte, err error) {
 		return
 	}
 	w := s.worker()
-	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, kind, 1, len(out)-len(w.out))
+	s.node.Metrics.Sent(s.handle.Loop(), s.transport, kind, 1, len(out)-len(w.out))
 	w.out = out
 	if w.replies++; w.replies == repliesPerFrame || len(w.out) >= repliesBytesFull {
 		s.flush()
@@ -329,7 +375,7 @@ func (s *Session) Send(f *codec.Frame) {
 
 func (s *Session) countSent(f *codec.Frame, k codec.Kind, t metrics.FrameType) {
 	messages, size := f.Count(k)
-	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, t, messages, size)
+	s.node.Metrics.Sent(s.handle.Loop(), s.transport, t, messages, size)
 }
 
 // write sends a frame. A session whose pipe takes no more has nothing left to do.

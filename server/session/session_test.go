@@ -33,7 +33,7 @@ const openTo = `{"client":{"insecure":true,"channel_limit":100000},"channel":{"n
 func (st *stage) dial(f codec.Form) *wire {
 	w := &wire{loop: st.node.Loops[0]}
 	w.handle = w.loop.Add(w)
-	w.session = New(st.node, w, w.handle, f, "")
+	w.session = New(st.node, w, w.handle, Options{Form: f})
 	w.say(codec.Command{ID: 1, Method: codec.MethodConnect})
 	w.frames = nil
 	return w

@@ -75,11 +75,22 @@ type simConn struct {
 	lastID  uint32
 	asked   map[uint32]codec.Command // and not answered; nil once something else was sent than meant
 	at      map[string]uint64        // by subscribed channel, the offset reached; 0 if not positioned
+	kind    simKind
+	opened  bool // only listens, and has got its first push
 	mood    simMood
 	ended   bool // nothing goes through any more
 	told    bool // and the session knows
 	gone    bool
 }
+
+// simKind is where the commands of a client come from.
+type simKind uint8
+
+const (
+	simTalks simKind = iota
+	simElsewhere
+	simListens
+)
 
 // simMood is what becomes of the next frame.
 type simMood uint8
@@ -131,6 +142,7 @@ func simulateIn(t *testing.T, seed uint64) (frames int) {
 		}
 	}
 	s.checkEmpty()
+	s.checkPosts()
 	return s.frames
 }
 
@@ -181,9 +193,19 @@ func (s *sim) any() *simConn {
 
 func (s *sim) open() {
 	c := &simConn{sim: s, loop: s.node.Loops[s.rnd.IntN(len(s.node.Loops))], form: codec.Form(s.rnd.IntN(codec.NumForms)), asked: map[uint32]codec.Command{}, at: map[string]uint64{}}
+	if s.rnd.IntN(2) == 0 {
+		c.kind = simElsewhere + simKind(s.rnd.IntN(2))
+	}
+	if c.kind == simListens {
+		c.form = c.form.Bare()
+	}
 	c.handle = c.loop.Add(c)
-	c.guard(func() { c.session = New(s.node, c, c.handle, c.form, "") })
+	c.guard(func() { c.session = New(s.node, c, c.handle, Options{Form: c.form, Emulated: c.kind == simElsewhere}) })
 	s.conns = append(s.conns, c)
+	if c.kind == simListens {
+		c.listen()
+		return
+	}
 	if s.rnd.IntN(8) > 0 {
 		c.say(codec.Command{ID: c.nextID(), Method: codec.MethodConnect, Connect: codec.ConnectRequest{Token: s.tokens[s.rnd.IntN(5)]}})
 	}
@@ -232,9 +254,35 @@ func (c *simConn) nextID() uint32 {
 	return c.lastID
 }
 
+// listen connects a client that only listens, or does not.
+func (c *simConn) listen() {
+	rnd := c.sim.rnd
+	if c.ended || c.gone || rnd.IntN(8) == 0 {
+		return
+	}
+	request := codec.ConnectRequest{Token: c.sim.tokens[rnd.IntN(5)], Subs: map[string]*codec.SubscribeRequest{}}
+	for range rnd.IntN(4) {
+		request.Subs[simChannels[rnd.IntN(4)]] = &codec.SubscribeRequest{Recover: rnd.IntN(2) == 0, Offset: uint64(rnd.IntN(6)), Flag: int64(rnd.IntN(4))}
+	}
+	body, err := codec.AppendConnectRequest(nil, c.form, &request)
+	if err == nil {
+		err = codec.DecodeConnectRequest(c.form, body, &request)
+	}
+	if err != nil {
+		c.sim.t.Fatal(err)
+	}
+	c.hand(func() { c.session.ConnectUni(&request) }, body)
+}
+
 // receive sends a message of some commands, which may be cut or spoilt.
 func (c *simConn) receive() {
 	rnd := c.sim.rnd
+	if c.kind == simListens {
+		if rnd.IntN(30) == 0 {
+			c.listen()
+		}
+		return
+	}
 	var commands []codec.Command
 	for range 1 + rnd.IntN(4) {
 		commands = append(commands, c.command())
@@ -317,12 +365,20 @@ func (c *simConn) encode(commands []codec.Command) (msg []byte) {
 
 // deliver is a message that arrives. Its bytes are used again afterwards, as those of a read buffer are.
 func (c *simConn) deliver(msg []byte) {
-	if c.ended || c.gone {
-		return
+	switch {
+	case c.ended || c.gone:
+	case c.kind == simElsewhere && c.session.state != fresh:
+		c.sim.node.Emulate(c.sim.node.secretOf(c.handle), msg)
+	default:
+		c.hand(func() { c.session.Receive(msg) }, msg)
 	}
+}
+
+// hand hands bytes to the session.
+func (c *simConn) hand(give func(), msg []byte) {
 	c.loop.SetNow(c.sim.now)
 	before := c.session.state
-	c.guard(func() { c.session.Receive(msg) })
+	c.guard(give)
 	if before == fresh && c.session.state == connected {
 		c.sim.drawFirstPing(c.session, c.sim.rnd)
 	}
@@ -378,9 +434,12 @@ func (c *simConn) Send(f *codec.Frame) bool {
 	return true
 }
 
-func (c *simConn) Close(codec.Disconnect) {
+func (c *simConn) Close(d codec.Disconnect) {
 	if c.told {
 		c.sim.t.Error("Close after the end of the pipe")
+	}
+	if farewell := c.session.AppendFarewell(make([]byte, codec.HeaderRoom), d); c.kind != simTalks && len(farewell) > codec.HeaderRoom {
+		c.read(codec.NewFrame(c.form, farewell))
 	}
 	c.ended, c.told = true, true
 }
@@ -405,6 +464,9 @@ func (c *simConn) read(f *codec.Frame) {
 		if rest, err = codec.DecodeReply(c.form, rest, &r); err != nil {
 			t.Fatal(err)
 		}
+		if c.kind == simListens {
+			c.hear(&r)
+		}
 		switch {
 		case c.asked == nil:
 		case r.Push == nil:
@@ -413,6 +475,23 @@ func (c *simConn) read(f *codec.Frame) {
 			c.follow(r.Push.Channel, r.Push.Pub)
 		case r.Push.Unsubscribe != nil:
 			delete(c.at, r.Push.Channel)
+		}
+	}
+}
+
+// hear checks what a client gets that only listens: pushes, after the one that it begins with, but for its end.
+func (c *simConn) hear(r *codec.Reply) {
+	switch {
+	case r.Push == nil && c.opened, r.Push != nil && r.Push.Disconnect != nil:
+	case r.Push == nil || c.opened == (r.Push.Connect != nil):
+		c.sim.t.Errorf("heard %+v, opened %t", r.Push, c.opened)
+	case r.Push.Connect != nil:
+		c.opened = true
+		for channel, s := range r.Push.Connect.Subs {
+			c.at[channel] = s.Offset
+			for _, p := range s.Publications {
+				c.follow(channel, p)
+			}
 		}
 	}
 }

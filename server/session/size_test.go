@@ -146,7 +146,7 @@ func TestRecoveryOfAConnect(t *testing.T) {
 	}
 	w := &wire{loop: st.node.Loops[0]}
 	w.handle = w.loop.Add(w)
-	w.session = New(st.node, w, w.handle, codec.JSON, "")
+	w.session = New(st.node, w, w.handle, Options{Form: codec.JSON})
 	w.say(codec.Command{ID: 1, Method: codec.MethodConnect, Connect: codec.ConnectRequest{Subs: subs}})
 	recovered := 0
 	for _, r := range w.replies(t)[0].Connect.Subs {

@@ -78,7 +78,7 @@ func (s *Session) join(name string, permit *policy.Subscription, own hub.Own) (*
 		JoinLeave: permit.PushJoinLeave, Positioned: permit.Positioned, Delta: permit.Delta, Filter: permit.Filter,
 		Wildcard: permit.Wildcard,
 	})
-	sub.Own = own
+	sub.Note(own)
 	if filterBytes > 0 {
 		s.more().set(sub).filterBytes = filterBytes
 		s.extra.filterBytes += filterBytes

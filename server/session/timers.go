@@ -95,7 +95,11 @@ func (s *Session) pingTime(at loop.Time) loop.Time {
 func (s *Session) goOnPinging(now loop.Time) {
 	switch s.pinging {
 	case toPing:
-		s.beat, s.pinging = now.After(s.node.Settings.PongTimeout), awaited
+		if s.pongs() {
+			s.beat, s.pinging = now.After(s.node.Settings.PongTimeout), awaited
+		} else {
+			s.beat = max(s.pingTime(now.After(s.node.Settings.PingInterval)), now+1)
+		}
 		s.ping()
 	case awaited:
 		s.beat, s.pinging = now.After(loop.TickPeriod), overdue
@@ -104,21 +108,33 @@ func (s *Session) goOnPinging(now loop.Time) {
 	}
 }
 
-// ping sends a ping of the protocol, or of the pipe if that has its own.
+// ping sends a ping of the protocol, or of the pipe if that has its own. A client that only listens gets both: the one is for its
+// code, the other finds out whether it is still there.
 func (s *Session) ping() {
 	bytes := 0
 	p, own := s.conn.(Pinger)
-	if !own {
+	if !own || s.form.Uni() {
 		bytes = len(pings[s.form].Messages())
 	}
-	s.node.Metrics.Sent(s.handle.Loop(), metrics.WebSocket, metrics.FrameServerPing, 1, bytes)
-	switch {
-	case !own:
+	s.node.Metrics.Sent(s.handle.Loop(), s.transport, metrics.FrameServerPing, 1, bytes)
+	if bytes > 0 {
 		s.write(pings[s.form])
-	case !p.Ping():
+	}
+	if own && s.state != closed && !p.Ping() {
 		s.leave(s.pipeCode())
 	}
 }
+
+// tellPings says what pings will come, unless the client's transport answers them all by itself.
+func (s *Session) tellPings(result *codec.ConnectResult) {
+	if uni := s.form.Uni(); uni || !s.ownPings() {
+		result.Ping = uint32(s.node.Settings.PingInterval.Seconds())
+		result.Pong = s.node.Settings.PingInterval > 0 && !uni
+	}
+}
+
+// pongs reports that pings are answered.
+func (s *Session) pongs() bool { return !s.form.Uni() || s.ownPings() }
 
 // ownPings reports that the pipe's pings replace those of the protocol.
 func (s *Session) ownPings() bool {
@@ -140,7 +156,7 @@ func (s *Session) Pong() {
 	if s.state != connected || s.pinging == toPing || !s.ownPings() {
 		return
 	}
-	s.node.Metrics.Received(s.handle.Loop(), metrics.WebSocket, metrics.FrameClientPong, 0)
+	s.node.Metrics.Received(s.handle.Loop(), s.transport, metrics.FrameClientPong, 0)
 	s.ponged()
 }
 
@@ -148,7 +164,7 @@ func (s *Session) Pong() {
 func (s *Session) ponged() {
 	now := s.loop().Now()
 	sent := s.beat - ticks(s.node.Settings.PongTimeout) // later than it was if the pong was overdue
-	s.node.Metrics.Pong(s.handle.Loop(), metrics.WebSocket, time.Duration(now-sent)*loop.TickPeriod)
+	s.node.Metrics.Pong(s.handle.Loop(), s.transport, time.Duration(now-sent)*loop.TickPeriod)
 	s.beat, s.pinging = max(s.pingTime(sent+ticks(s.node.Settings.PingInterval)), now+1), toPing
 	s.arm()
 }

@@ -14,11 +14,12 @@ import (
 	"stentor/codec/ws"
 	"stentor/engine"
 	"stentor/server/config"
+	"stentor/server/transport/gate"
 )
 
 // compressing is a house whose endpoint compresses, and lets everybody subscribe.
 func compressing(t testing.TB) *house {
-	return open(t, nil, func(c *Config) { c.Compression = true }, func(cfg *config.Config) { cfg.Client.Insecure = true })
+	return open(t, nil, func(c *Config, _ *gate.Config) { c.Compression = true }, func(cfg *config.Config) { cfg.Client.Insecure = true })
 }
 
 // dialGorilla connects another library's client, which counts what comes over the wire.

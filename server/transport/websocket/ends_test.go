@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"stentor/codec/ws"
+	"stentor/server/transport/gate"
 )
 
 // TestEnds: a client is counted out with the code that ended it, from whichever side, with pings of either kind.
 func TestEnds(t *testing.T) {
 	mask := [4]byte{1, 2, 3, 4}
-	h := open(t, nil, func(c *Config) { c.MessageBytesMax = 1000 })
+	h := open(t, nil, func(c *Config, _ *gate.Config) { c.MessageBytesMax = 1000 })
 	for _, target := range []string{"/ws", "/ws?cf_ws_frame_ping_pong=true"} {
 		for _, tt := range []struct {
 			code int

@@ -22,6 +22,7 @@ import (
 	"stentor/server/metrics"
 	"stentor/server/policy"
 	"stentor/server/session"
+	"stentor/server/transport/gate"
 )
 
 // waitMax bounds every wait of the tests; none of them takes that long unless it fails.
@@ -33,6 +34,7 @@ type house struct {
 	reactor  *reactor.Reactor
 	node     *session.Node
 	endpoint *Endpoint
+	gate     *gate.Gate
 	log      logs
 	draining atomic.Bool
 	clock    atomic.Int64 // nanoseconds, for Config.Now
@@ -66,7 +68,7 @@ func (h *house) Route(head *reactor.Head) reactor.Verdict {
 
 // open runs a house until the end of the test. Without a token its clients are anonymous. change may change the endpoint, tune what
 // the policy is made of.
-func open(t testing.TB, origins []string, change func(*Config), tune ...func(*config.Config)) *house {
+func open(t testing.TB, origins []string, change func(*Config, *gate.Config), tune ...func(*config.Config)) *house {
 	t.Helper()
 	h := &house{t: t}
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
@@ -107,21 +109,29 @@ func open(t testing.TB, origins []string, change func(*Config), tune ...func(*co
 		Now:      time.Now,
 	}
 	h.node.Start(p)
-	c := Config{
-		Node:     h.node,
+	c := Config{Node: h.node}
+	g := gate.Config{
 		Draining: &h.draining,
 		Log:      log,
 		Now:      func() time.Time { return time.Unix(1_700_000_000, h.clock.Load()) },
 	}
 	if change != nil {
-		change(&c)
+		change(&c, &g)
 	}
-	h.endpoint = New(c, h.origins(origins))
+	h.gate = gate.New(g, h.origins(origins))
+	c.Gate = h.gate
+	h.endpoint = New(c)
 	h.run()
 	return h
 }
 
-func (h *house) origins(patterns []string) Origins {
+// inside is how many clients are counted.
+func (h *house) inside() int {
+	clients, _ := h.gate.Open()
+	return clients
+}
+
+func (h *house) origins(patterns []string) gate.Origins {
 	o, err := auth.NewOrigins(patterns, slog.New(slog.DiscardHandler))
 	if err != nil {
 		h.t.Fatal(err)
@@ -148,11 +158,8 @@ func (h *house) run() {
 		if err := <-ended; err != nil {
 			h.t.Errorf("Run: %v", err)
 		}
-		if n := h.endpoint.open.Load(); n != 0 {
-			h.t.Errorf("%d connections are still counted", n)
-		}
-		if s := h.endpoint.sources; s != nil && s.known() != 0 {
-			h.t.Errorf("%d sources are still remembered", s.known())
+		if clients, sources := h.gate.Open(); clients != 0 || sources != 0 {
+			h.t.Errorf("%d connections of %d sources are still counted", clients, sources)
 		}
 	})
 }

@@ -9,17 +9,16 @@ package websocket
 
 import (
 	"bytes"
-	"log/slog"
 	"net/url"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"stentor/codec"
 	"stentor/codec/ws"
 	"stentor/reactor"
 	"stentor/reactor/loop"
+	"stentor/server/metrics"
 	"stentor/server/session"
+	"stentor/server/transport/gate"
 )
 
 // The subprotocols of the protocol.
@@ -28,81 +27,46 @@ const (
 	subprotocolProtobuf = "centrifuge-protobuf"
 )
 
-// Origins decides whether pages of an origin may connect.
-type Origins interface {
-	Allowed(origin string) bool
-}
-
 // Config is what an endpoint needs.
 type Config struct {
 	Node            *session.Node
-	MessageBytesMax int    // larger: ws close 1009
-	Compression     bool   // agree to permessage-deflate; how is reactor.Config.Deflate
-	UserIDHeader    string // names a trusted user; empty for none
-	ConnectionsMax  int    // of this node; 0 is no limit. Over it: 503. Upgrades that meet may pass it by one a loop
-	PerAddressMax   int    // the same of one client address
-	ConnectionsRate int    // token bucket: burst, refilled by one a second; 0 is no limit. Over it: 503
-	Draining        *atomic.Bool
-	Log             *slog.Logger
-	Now             func() time.Time // nil: time.Now
+	Gate            *gate.Gate
+	MessageBytesMax int  // larger: ws close 1009
+	Compression     bool // agree to permessage-deflate; how is reactor.Config.Deflate
 }
 
 // Endpoint is one WebSocket endpoint. Any goroutine may use it: a request comes on a loop, or from net/http.
-type Endpoint struct {
-	cfg     Config
-	origins atomic.Pointer[Origins]
-	rate    *bucket
-	open    atomic.Int64 // sessions, if there is a limit
-	sources *sources     // nil if there is no limit per address
+type Endpoint struct{ cfg Config }
 
-	refusedOrigin, refusedLimit, refusedAddress atomic.Uint64
-
-	toldAt atomic.Int64 // unix seconds of the last log line about an origin
-}
-
-// New makes an endpoint that admits pages of origins.
-func New(cfg Config, origins Origins) *Endpoint {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	e := &Endpoint{cfg: cfg, rate: newBucket(cfg.ConnectionsRate, cfg.Now)}
-	if cfg.PerAddressMax > 0 {
-		e.sources = newSources(cfg.PerAddressMax)
-	}
-	e.SetOrigins(origins)
-	return e
-}
-
-// SetOrigins replaces the rule for requests that come from now on. Any goroutine may call it.
-func (e *Endpoint) SetOrigins(o Origins) { e.origins.Store(&o) }
+// New makes an endpoint.
+func New(cfg Config) *Endpoint { return &Endpoint{cfg} }
 
 // Route decides about a request for this endpoint.
 func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
-	if origin := h.Header("Origin"); origin != "" && !(*e.origins.Load()).Allowed(origin) {
-		e.tellOrigin(origin)
-		return reactor.Verdict{Kind: reactor.Refuse, Status: 403, Body: "origin not allowed\n"}
-	}
-	var from source
-	if e.sources != nil {
-		if from = sourceOf(h.RemoteAddr()); e.sources.full(from) {
-			return tooMany(&e.refusedAddress) // before it takes a token from others
-		}
-	}
-	if e.full() {
-		return tooMany(&e.refusedLimit)
+	ticket, v, ok := e.cfg.admit(h)
+	if !ok {
+		return v
 	}
 	form, subprotocol := negotiate(h)
-	w := wish{form: form, framePings: asksForFramePings(h.Query), user: e.headerUser(h), from: from}
-	v := reactor.Verdict{
-		Kind:            reactor.Upgrade,
-		Protocol:        subprotocol,
-		MessageBytesMax: e.cfg.MessageBytesMax,
-		Open:            func(c *reactor.Conn) reactor.Receiver { return e.accept(c, w) }, // w never changes, so that it is copied into the closure
+	w := wish{form: form, framePings: asksForFramePings(h.Query), user: e.cfg.Gate.User(h), ticket: ticket}
+	v.Protocol = subprotocol
+	v.Open = func(c *reactor.Conn) reactor.Receiver { return e.accept(c, w) } // w never changes, so that it is copied into the closure
+	return v
+}
+
+// admit refuses a request that may not be upgraded, or says what all others get.
+func (c *Config) admit(h *reactor.Head) (t gate.Ticket, v reactor.Verdict, ok bool) {
+	if !c.Gate.Allowed(h.Header("Origin")) {
+		return t, reactor.Verdict{Kind: reactor.Refuse, Status: 403, Body: "origin not allowed\n"}, false
 	}
-	if e.cfg.Compression {
+	if t, ok = c.Gate.Admit(h); !ok {
+		return t, reactor.Verdict{Kind: reactor.Refuse, Status: 503, Body: gate.Full}, false
+	}
+	v = reactor.Verdict{Kind: reactor.Upgrade, MessageBytesMax: c.MessageBytesMax}
+	if c.Compression {
 		v.Deflate = ws.ChooseDeflate(h.Joined("Sec-WebSocket-Extensions"))
 	}
-	return v
+	return t, v, true
 }
 
 // wish is what a request asks for.
@@ -110,46 +74,7 @@ type wish struct {
 	form       codec.Form
 	framePings bool   // pings of WebSocket instead of those of the protocol
 	user       string // named by the trusted header
-	from       source // if the endpoint counts sources
-}
-
-// headerUser is the user that the trusted header names, if there is such a header.
-func (e *Endpoint) headerUser(h *reactor.Head) string {
-	if e.cfg.UserIDHeader == "" {
-		return ""
-	}
-	return strings.Clone(h.Header(e.cfg.UserIDHeader))
-}
-
-// tooMany refuses a request and counts it.
-func tooMany(counter *atomic.Uint64) reactor.Verdict {
-	counter.Add(1)
-	return reactor.Verdict{Kind: reactor.Refuse, Status: 503, Body: "connection limit reached\n"}
-}
-
-// Refused counts upgrades that were not made, by reason.
-func (e *Endpoint) Refused() (byOrigin, byLimit, byAddress uint64) {
-	return e.refusedOrigin.Load(), e.refusedLimit.Load(), e.refusedAddress.Load()
-}
-
-// tellOrigin logs what to change, once a second at most: anyone can send any origin.
-func (e *Endpoint) tellOrigin(origin string) {
-	e.refusedOrigin.Add(1)
-	now := e.cfg.Now().Unix()
-	if last := e.toldAt.Load(); last != now && e.toldAt.CompareAndSwap(last, now) {
-		e.cfg.Log.Info("a page of this origin may not connect; to allow it, add the origin to client.allowed_origins",
-			"origin", origin[:min(len(origin), originLoggedMax)])
-	}
-}
-
-// originLoggedMax is how much of an Origin goes to the log, in bytes.
-const originLoggedMax = 200
-
-func (e *Endpoint) full() bool {
-	if e.cfg.ConnectionsMax > 0 && e.open.Load() >= int64(e.cfg.ConnectionsMax) {
-		return true
-	}
-	return !e.rate.take()
+	ticket     gate.Ticket
 }
 
 func (e *Endpoint) accept(c *reactor.Conn, w wish) reactor.Receiver {
@@ -157,41 +82,11 @@ func (e *Endpoint) accept(c *reactor.Conn, w wish) reactor.Receiver {
 	if w.framePings {
 		conn = (*pingedPipe)(c)
 	}
-	s := session.New(e.cfg.Node, conn, c.Handle(), w.form, w.user)
-	if e.cfg.Draining.Load() {
+	s := session.New(e.cfg.Node, conn, c.Handle(), session.Options{Form: w.form, Transport: metrics.WebSocket, HeaderUser: w.user})
+	if e.cfg.Gate.Draining() {
 		s.Order(codec.DisconnectShutdown)
 	}
-	if e.cfg.ConnectionsMax == 0 && e.sources == nil {
-		return s
-	}
-	e.open.Add(1)
-	if e.sources == nil {
-		return &counted{s, e}
-	}
-	e.sources.take(w.from)
-	return &sourced{counted{s, e}, w.from}
-}
-
-// counted is a session whose end has to be counted, because the endpoint has a limit.
-type counted struct {
-	*session.Session
-	endpoint *Endpoint
-}
-
-func (c *counted) Closed() {
-	c.endpoint.open.Add(-1)
-	c.Session.Closed()
-}
-
-// sourced is one whose source has a limit.
-type sourced struct {
-	counted
-	from source
-}
-
-func (c *sourced) Closed() {
-	c.endpoint.sources.give(c.from)
-	c.counted.Closed()
+	return e.cfg.Gate.Enter(s, w.ticket)
 }
 
 // negotiate chooses form and subprotocol. A client that offers both gets JSON; the query may ask for Protobuf without one.

@@ -11,6 +11,7 @@ import (
 	"stentor/codec/ws"
 	"stentor/reactor/loop"
 	"stentor/server/config"
+	"stentor/server/transport/gate"
 )
 
 const connectJSON = `{"id":1,"connect":{}}`
@@ -112,7 +113,7 @@ func TestOrigin(t *testing.T) {
 			if tt.status == 403 {
 				want = 1
 			}
-			if refused, _, _ := h.endpoint.Refused(); int(refused) != want || h.log.lines() != want {
+			if refused, _, _ := h.gate.Refused(); int(refused) != want || h.log.lines() != want {
 				t.Errorf("%d refused and %d lines told, want %d", refused, h.log.lines(), want)
 			}
 		})
@@ -136,7 +137,7 @@ func TestOriginsChange(t *testing.T) {
 	if n := h.log.lines(); n != 2 {
 		t.Errorf("%d lines in two seconds", n)
 	}
-	h.endpoint.SetOrigins(h.origins([]string{"https://example.com"}))
+	h.gate.SetOrigins(h.origins([]string{"https://example.com"}))
 	if c := h.dial(page); c.status != 101 {
 		t.Errorf("status %d after the reload", c.status)
 	}
@@ -144,7 +145,7 @@ func TestOriginsChange(t *testing.T) {
 
 // TestConnectionLimit: a place comes free when a connection ends.
 func TestConnectionLimit(t *testing.T) {
-	h := open(t, nil, func(c *Config) { c.ConnectionsMax = 2 })
+	h := open(t, nil, func(_ *Config, g *gate.Config) { g.ConnectionsMax = 2 })
 	a, b := h.dial(ws.ClientRequest{}), h.dial(ws.ClientRequest{})
 	if a.status != 101 || b.status != 101 {
 		t.Fatalf("statuses %d and %d", a.status, b.status)
@@ -152,7 +153,7 @@ func TestConnectionLimit(t *testing.T) {
 	if c := h.dial(ws.ClientRequest{}); c.status != 503 {
 		t.Errorf("status %d over the limit", c.status)
 	}
-	if _, refused, _ := h.endpoint.Refused(); refused != 1 {
+	if _, refused, _ := h.gate.Refused(); refused != 1 {
 		t.Errorf("%d refused", refused)
 	}
 	a.Close()
@@ -165,7 +166,7 @@ func TestConnectionLimit(t *testing.T) {
 
 // TestConnectionRate: so many at once, then one a second.
 func TestConnectionRate(t *testing.T) {
-	h := open(t, nil, func(c *Config) { c.ConnectionsRate = 2 })
+	h := open(t, nil, func(_ *Config, g *gate.Config) { g.ConnectionsRate = 2 })
 	for i, tt := range []struct {
 		passes time.Duration
 		status int
@@ -179,42 +180,9 @@ func TestConnectionRate(t *testing.T) {
 	}
 }
 
-func TestBucket(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	for _, tt := range []struct {
-		name  string
-		burst int
-		steps []time.Duration // that pass before each take
-		want  string          // y and n
-	}{
-		{"no limit", 0, make([]time.Duration, 5), "yyyyy"},
-		{"burst", 3, make([]time.Duration, 5), "yyynn"},
-		{"one a second", 1, []time.Duration{0, time.Second, 500 * time.Millisecond, 500 * time.Millisecond, 0}, "yynyn"},
-		{"never more than the burst", 2, []time.Duration{0, time.Hour, 0, 0}, "yyyn"},
-		{"the clock is set back", 2, []time.Duration{0, -time.Hour, 0, time.Second, time.Hour, 0}, "yynnyn"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			at := now
-			b := newBucket(tt.burst, func() time.Time { return at })
-			got := ""
-			for _, d := range tt.steps {
-				at = at.Add(d)
-				if b.take() {
-					got += "y"
-				} else {
-					got += "n"
-				}
-			}
-			if got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
-			}
-		})
-	}
-}
-
 // TestDraining: newcomers are told where they are wrong, with a close frame.
 func TestDraining(t *testing.T) {
-	h := open(t, nil, func(c *Config) { c.ConnectionsMax = 10 })
+	h := open(t, nil, func(_ *Config, g *gate.Config) { g.ConnectionsMax = 10 })
 	h.draining.Store(true)
 	c := h.dial(ws.ClientRequest{})
 	if c.status != 101 {
@@ -222,15 +190,15 @@ func TestDraining(t *testing.T) {
 	}
 	c.expectClose(3001, "shutdown")
 	c.Close()
-	eventually(t, "the connection is counted out", func() bool { return h.endpoint.open.Load() == 0 })
+	eventually(t, "the connection is counted out", func() bool { return h.inside() == 0 })
 }
 
 // TestUserHeader: the header of a trusted proxy names the user, where it is configured.
 func TestUserHeader(t *testing.T) {
 	for _, configured := range []bool{false, true} {
-		h := open(t, nil, func(c *Config) {
+		h := open(t, nil, func(_ *Config, g *gate.Config) {
 			if configured {
-				c.UserIDHeader = "X-User"
+				g.UserIDHeader = "X-User"
 			}
 		}, func(cfg *config.Config) { cfg.Client.AllowAnonymousConnectWithoutToken = false })
 		c := h.dial(ws.ClientRequest{Header: "x-user: 42\r\n"})
@@ -250,7 +218,7 @@ func TestUserHeader(t *testing.T) {
 
 // TestMessageLimit: a larger message ends the client, with a code that SDKs take as final.
 func TestMessageLimit(t *testing.T) {
-	h := open(t, nil, func(c *Config) { c.MessageBytesMax = 100 })
+	h := open(t, nil, func(c *Config, _ *gate.Config) { c.MessageBytesMax = 100 })
 	c := h.dial(ws.ClientRequest{})
 	c.say(ws.OpText, connectJSON+strings.Repeat(" ", 79))
 	if _, payload, err := c.hear(); err != nil || !strings.Contains(payload, `"connect"`) {

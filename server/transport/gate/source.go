@@ -1,4 +1,4 @@
-package websocket
+package gate
 
 import (
 	"hash/maphash"
@@ -82,4 +82,15 @@ func (t *sources) give(s source) {
 	if len(st.open) == 0 {
 		st.open = nil // a map never gives memory back by itself
 	}
+}
+
+// known is how many sources have connections.
+func (t *sources) known() (n int) {
+	for i := range t.stripes {
+		st := &t.stripes[i]
+		st.mu.Lock()
+		n += len(st.open)
+		st.mu.Unlock()
+	}
+	return n
 }
