@@ -63,33 +63,26 @@ func (c *Conn) beginHandshake(read []byte) {
 	c.hangUp()
 }
 
-// run makes the handshake and passes the conn on.
+// run makes the handshake and passes the conn on. It begins with a turn.
 func (h *handshake) run() {
 	r := h.driver.reactor
-	conn, err := fdConn(h.fd)
-	if err != nil {
-		r.conns.Add(-1)
-		h.failed(err)
-		return
-	}
-	h.conn = conn
-	_ = conn.SetDeadline(h.endAt) // an error means that it is closed, which the handshake will find
 	secured, err := h.negotiate()
+	r.handshakes.giveBack()
 	if err != nil {
+		if h.conn != nil {
+			_ = h.conn.Close()
+		}
 		r.conns.Add(-1)
-		_ = conn.Close()
-		h.failed(err)
+		r.stats.handshakesFailed.Add(1)
+		r.cfg.Log.Debug("TLS handshake failed", "error", err)
 		return
 	}
-	_ = conn.SetDeadline(time.Time{})
 	h.passOn(secured)
 }
 
 // negotiate is the handshake itself.
 func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 	r := h.driver.reactor
-	r.handshakes.take(h, &r.handshakes.fresh)
-	defer r.handshakes.giveBack()
 	defer func() {
 		if v := recover(); v != nil {
 			r.stats.panics.Add(1)
@@ -97,18 +90,23 @@ func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 			err = errors.New("panic")
 		}
 	}()
+	if h.conn, err = fdConn(h.fd); err != nil {
+		return nil, err
+	}
 	if time.Now().After(h.endAt) {
 		return nil, errors.New("its turn came too late")
 	}
-	config := r.cfg.TLS.Config()
+	if err := h.conn.SetDeadline(h.endAt); err != nil {
+		return nil, err
+	}
 	h.wire = &wire{conn: h.conn, raw: h.hello, handshake: h}
 	h.hello = nil
-	secured = tls.Server(h.wire, config)
+	secured = tls.Server(h.wire, r.cfg.TLS.Config())
 	if err := secured.HandshakeContext(context.WithValue(context.Background(), handshakeKey{}, h)); err != nil {
 		return nil, err
 	}
 	h.wire.handshake = nil
-	return secured, nil
+	return secured, h.conn.SetDeadline(time.Time{})
 }
 
 // passOn gives the conn to net/http if it speaks HTTP/2, and back to its loop if not.
@@ -143,12 +141,6 @@ func (h *handshake) passOn(secured *tls.Conn) {
 func (h *handshake) giveUp(secured *tls.Conn) {
 	_ = secured.Close() // counts it out of the open ones as well
 	h.driver.reactor.conns.Add(-1)
-}
-
-func (h *handshake) failed(err error) {
-	r := h.driver.reactor
-	r.stats.handshakesFailed.Add(1)
-	r.cfg.Log.Debug("TLS handshake failed", "error", err)
 }
 
 // interrupt makes reads and writes fail, now and later. handshakes.mu is held.
