@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, Redis for the engine, curl and
-# OpenSSL as other people's TLS, HAProxy in front of the server, a C compiler for the race detector. As root on Debian and Ubuntu it
-# does so by itself; elsewhere it says what is missing.
+# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for pages, Redis and NATS for the engines, nginx and
+# HAProxy to stand in front, curl and openssl as clients, a C compiler for the race detector. As root on Debian and Ubuntu it does so by
+# itself; elsewhere it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,10 +11,11 @@ have node || packages+=(nodejs)
 have nats-server || [ -x /usr/sbin/nats-server ] || packages+=(nats-server)
 have npm || packages+=(npm)
 have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
-have redis-server && have redis-cli || packages+=(redis-server redis-tools)
+have nginx || [ -x /usr/sbin/nginx ] || packages+=(nginx)
+have haproxy || [ -x /usr/sbin/haproxy ] || packages+=(haproxy)
 have curl || packages+=(curl)
 have openssl || packages+=(openssl)
-have haproxy || [ -x /usr/sbin/haproxy ] || packages+=(haproxy)
+have redis-server && have redis-cli || packages+=(redis-server redis-tools)
 have "$(go env CC)" || packages+=(gcc libc6-dev)
 
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -29,22 +30,16 @@ if [ "${#packages[@]}" -gt 0 ]; then
 		fi
 		apt-get update -q
 		apt-get install -q -y --no-install-recommends "${packages[@]}"
-		if [[ " ${packages[*]} " == *" redis-server "* ]] && have systemctl; then
-			systemctl disable redis-server >/dev/null 2>&1 || true
-		fi
+		for service in redis-server nats-server nginx haproxy; do
+			if [[ " ${packages[*]} " == *" $service "* ]] && have systemctl; then
+				systemctl disable --now "$service" >/dev/null 2>&1 || true
+			fi
+		done
 	else
 		echo "The tests need: ${packages[*]} (names of Debian's packages)." >&2
 		echo "Install them, for example with: sudo apt-get install ${packages[*]}" >&2
 		exit 1
 	fi
-fi
-
-# Tests start NATS by themselves; where Debian's package has just come, it is not to run as a service of this system.
-if [[ " ${packages[*]:-} " == *" nats-server "* ]] && have systemctl; then
-	systemctl disable --now nats-server >/dev/null 2>&1 || true
-fi
-if [[ " ${packages[*]:-} " == *" haproxy "* ]] && have systemctl; then
-	systemctl disable --now haproxy >/dev/null 2>&1 || true
 fi
 
 # The lock file decides the versions. Nothing is fetched if they are installed already.

@@ -110,6 +110,8 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 		QueuedBytes: st.QueuedBytes,
 		Accepted:    st.Accepted,
 		HTTPConns:   st.HTTPConns,
+		HandedOff:   st.HandedOff,
+		Adopted:     st.Adopted,
 		Refused: map[string]uint64{
 			"max_connections":      st.RefusedConns,
 			"http_max_connections": st.RefusedHTTP,

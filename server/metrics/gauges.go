@@ -27,6 +27,8 @@ type ReactorGauges struct {
 	Dropped map[string]uint64
 	// HTTPConns are conns that were handed to net/http and are still open.
 	HTTPConns int
+	// HandedOff and Adopted count since the start conns that went to net/http, and those that came back to a loop.
+	HandedOff, Adopted uint64
 }
 
 // LoopGauges is the state of one loop.
@@ -76,6 +78,8 @@ func (p *page) reactorGauges(g ReactorGauges) {
 	p.gauge("stentor_queued_bytes", "", g.QueuedBytes)
 	p.gauge("stentor_http_conns", "", int64(g.HTTPConns))
 	p.always("counter", "stentor_conns_accepted_total", "", g.Accepted)
+	p.always("counter", "stentor_conns_handed_off_total", "", g.HandedOff)
+	p.always("counter", "stentor_conns_adopted_total", "", g.Adopted)
 
 	p.counts("stentor_conns_refused_total", "reason", g.Refused)
 	p.counts("stentor_frames_dropped_total", "policy", g.Dropped)

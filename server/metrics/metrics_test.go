@@ -97,6 +97,8 @@ func busy() *Metrics {
 			Refused:     map[string]uint64{"limit": 2, "a\"b\n": 1},
 			Dropped:     map[string]uint64{"latest": 3, "drop_oldest": 0},
 			HTTPConns:   4,
+			HandedOff:   6,
+			Adopted:     1,
 		}
 	})
 	teapot := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
