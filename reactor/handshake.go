@@ -114,11 +114,15 @@ func (h *handshake) passOn(secured *tls.Conn) {
 		version = tls13
 	}
 	h.wire.count(&r.stats, version)
-	if state.NegotiatedProtocol == "h2" {
+	switch state.NegotiatedProtocol {
+	case "", "http/1.1":
+	case "h2":
 		if !r.http.take(h.conn, secured) {
-			_ = secured.Close() // which counts it out of the open ones
-			r.conns.Add(-1)
+			h.giveUp(secured)
 		}
+		return
+	default: // acme-tls/1, for one: the handshake is all that was asked for, and it may have been made without client certificates
+		h.giveUp(secured)
 		return
 	}
 	h.wire.raw, h.wire.conn = h.wire.unread(), nil
@@ -128,6 +132,12 @@ func (h *handshake) passOn(secured *tls.Conn) {
 		r.conns.Add(-1)
 		r.cfg.Log.Warn("a TLS connection could not be moved to a loop after its handshake", "error", err)
 	}
+}
+
+// giveUp ends a conn whose handshake is done.
+func (h *handshake) giveUp(secured *tls.Conn) {
+	_ = secured.Close() // counts it out of the open ones as well
+	h.driver.reactor.conns.Add(-1)
 }
 
 // interrupt makes reads and writes fail, now and later. handshakes.mu is held.

@@ -143,11 +143,11 @@ func (s *secure) readAll() error {
 // keepOrder puts what was decrypted behind what is kept.
 func (s *secure) keepOrder() {
 	plain := s.owner.driver.sealing.plain
-	if s.kept == nil {
-		s.plain = plain
+	if len(s.plain) == 0 {
+		s.plain, s.kept = plain, nil
 		return
 	}
-	s.kept = append(s.kept, plain...)
+	s.kept = append(s.plain, plain...)
 	s.plain = s.kept
 }
 
@@ -175,10 +175,11 @@ func (s *secure) keep() {
 		s.plain, s.kept = nil, nil
 	case s.kept == nil:
 		s.kept = append(s.kept, s.plain...)
-	default:
-		s.kept = append(s.kept[:0], s.plain...)
+		s.plain = s.kept
+	case len(s.plain) <= cap(s.kept)/4: // of what was large, little is left
+		s.kept = append([]byte(nil), s.plain...)
+		s.plain = s.kept
 	}
-	s.plain = s.kept
 }
 
 // unfinished keeps the account and the deadline of an incomplete record, as Conn.incomplete does of what was decrypted.
@@ -236,7 +237,9 @@ func (s *secure) Discard(n int) (int, error) {
 	if n <= 0 || n > len(s.plain) {
 		n = len(s.plain)
 	}
-	s.plain = s.plain[n:]
+	if s.plain = s.plain[n:]; len(s.plain) == 0 {
+		s.plain, s.kept = nil, nil
+	}
 	return n, nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 // silentTLSClients connects and upgrades n clients that have a descriptor each and nothing on the heap: what crypto/tls needed for
 // the handshake is forgotten.
-func silentTLSClients(t testing.TB, r *Reactor, n int, config *tls.Config) {
+func silentTLSClients(t testing.TB, r *Reactor, n int, config *tls.Config) []int {
 	fds := make([]int, 0, n)
 	t.Cleanup(func() {
 		for _, fd := range fds {
@@ -39,6 +39,7 @@ func silentTLSClients(t testing.TB, r *Reactor, n int, config *tls.Config) {
 		file.Close()
 		conn.Close()
 	}
+	return fds
 }
 
 // idleTLSBytesMax and idleTLSObjectsMax are what an idle conn with TLS may cost more than one without.
