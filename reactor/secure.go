@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"stentor/reactor/loop"
 )
 
 // secure is the socket of a conn that speaks TLS, as its conn sees it: what arrives is decrypted, what is put is encrypted. It has
@@ -20,7 +22,12 @@ type secure struct {
 
 	plain []byte // decrypted and not consumed: a part of kept if that is not nil, else of what the loop's conns share
 	kept  []byte
-	rest  uint32 // memory of an incomplete record, as told to the driver's account
+
+	// Of an incomplete record: its memory, as told to the driver's account, when it must be complete, and how many bytes must be
+	// there before it is worth a look.
+	rest   uint32
+	restAt loop.Time
+	need   int
 
 	said, ended, broken bool // close_notify, by us and by the peer; nothing can be read any more
 }
@@ -87,6 +94,10 @@ func (s *secure) receive() bool {
 func (s *secure) decrypt() error {
 	shared, w := &s.owner.driver.sealing, s.wire
 	n := s.Conn.InboundBuffered()
+	if n < s.need {
+		return nil
+	}
+	records := w.records
 	carried := len(w.raw) > 0 // before what gnet has: when the conn has just come to the loop
 	if carried {
 		w.raw = append(w.raw, s.peekRaw(n)...)
@@ -100,7 +111,14 @@ func (s *secure) decrypt() error {
 	if lent {
 		takeBackTLS(s.tls, &shared.raw)
 	}
+	if w.records != records {
+		s.restAt = 0
+	}
+	s.need = 0
 	if !carried {
+		if len(w.raw) >= recordHeaderBytes {
+			s.need = recordBytes(w.raw)
+		}
 		drop(s.Conn, n-len(w.raw))
 		w.raw = nil
 	} else if len(w.raw) == 0 {
@@ -194,8 +212,11 @@ func (s *secure) unfinished() {
 	switch {
 	case rest > 0:
 		d.holders[c] = struct{}{}
-		if c.state == stateOpen && c.partialAt == 0 {
-			c.partialAt = d.loop.Now().After(d.cfg.FragmentTimeout)
+		if s.restAt == 0 {
+			s.restAt = d.loop.Now().After(d.cfg.FragmentTimeout)
+		}
+		if c.state == stateOpen && (c.partialAt == 0 || c.partialAt > s.restAt) {
+			c.partialAt = s.restAt
 			c.rearm()
 		}
 	case c.held == 0:
