@@ -80,8 +80,7 @@ func TestTLSLayout(t *testing.T) {
 	if !tlsLayout.known {
 		t.Error("tls.Conn is not what it was in Go 1.26")
 	}
-	type other struct{ rawInput, hand []byte }
-	for _, x := range []any{0, struct{}{}, other{}, struct{ rawInput bytes.Buffer }{}} {
+	for _, x := range []any{0, struct{}{}, struct{ rawInput, hand []byte }{}, struct{ rawInput bytes.Buffer }{}} {
 		if tlsLayoutOf(reflect.TypeOf(x)).known {
 			t.Errorf("%T passes for a tls.Conn", x)
 		}
