@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// taker of a ClientHello: what is written is kept, and there is no answer.
+// helloConn takes a ClientHello: what is written is kept, and there is no answer.
 type helloConn struct {
 	net.Conn
 	written bytes.Buffer

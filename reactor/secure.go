@@ -34,7 +34,7 @@ type secure struct {
 
 // sealing is what the TLS conns of a loop share.
 type sealing struct {
-	raw    bytes.Buffer // of the tls.Conn that is reading: see readsInto
+	raw    bytes.Buffer // of the tls.Conn that is reading: see lendTLS
 	plain  []byte       // decrypted in this callback
 	sealed []byte       // encrypted, on its way to the socket
 	joined []byte

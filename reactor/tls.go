@@ -13,8 +13,9 @@ import (
 //
 // A handshake waits for its client, so it cannot be made on a loop; and crypto/tls cannot put one aside and take it up again, so it
 // needs a goroutine. It gets one when its hello is complete and there is time to compute, for as long as it lasts: who connects and
-// is silent costs none. Handshakes take turns to compute, and none has one while it waits for its client (handshakes.go). After it the conn is crypto/tls's and the loop's: a tls.Conn over a wire that never
-// waits (wire.go), under the same six methods as a plain socket (secure.go).
+// is silent costs none. Handshakes take turns to compute, and none has one while it waits for its client (handshakes.go). After it
+// the conn is crypto/tls's and the loop's: a tls.Conn over a wire that never waits (wire.go), under the same six methods as a plain
+// socket (secure.go).
 type TLS struct {
 	// Config is asked for every handshake, so that certificates can be changed. DynamicRecordSizingDisabled must be set: what is
 	// written together is one record then, up to 16 KiB.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, Redis for the engine, openssl as
-# a client of TLS, a C compiler for the race detector. As root on Debian and Ubuntu it does so by itself; elsewhere it says what is missing.
+# a client of TLS, a C compiler for the race detector. As root on Debian and Ubuntu it does so by itself; elsewhere it says what is
+# missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
