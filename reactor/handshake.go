@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -69,12 +70,10 @@ func (h *handshake) run() {
 	secured, err := h.negotiate()
 	r.handshakes.giveBack()
 	if err != nil {
-		if h.conn != nil {
-			_ = h.conn.Close()
-		}
-		r.conns.Add(-1)
 		r.stats.handshakesFailed.Add(1)
 		r.cfg.Log.Debug("TLS handshake failed", "error", err)
+		h.close()
+		r.conns.Add(-1)
 		return
 	}
 	h.passOn(secured)
@@ -107,6 +106,28 @@ func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 	}
 	h.wire.handshake = nil
 	return secured, h.conn.SetDeadline(time.Time{})
+}
+
+// alertDrainTime and alertDrainBytes bound what is read after a handshake that has failed: unread input would reset the connection,
+// and the client would not see the alert.
+const (
+	alertDrainTime  = 5 * time.Millisecond
+	alertDrainBytes = 64 << 10
+)
+
+// close ends the socket of a handshake that has failed.
+func (h *handshake) close() {
+	tcp, ok := h.conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	until := time.Now().Add(alertDrainTime)
+	if until.Before(h.endAt) && !h.interrupted() { // else the client has said nothing
+		_ = tcp.CloseWrite()
+		_ = tcp.SetReadDeadline(until)
+		_, _ = io.CopyN(io.Discard, tcp, alertDrainBytes)
+	}
+	_ = tcp.Close()
 }
 
 // passOn gives the conn to net/http if it speaks HTTP/2, and back to its loop if not.
@@ -150,6 +171,13 @@ func (h *handshake) interrupt() { _ = h.conn.SetDeadline(time.Unix(1, 0)) }
 func (h *handshake) drop() {
 	_ = unix.Close(h.fd)
 	h.driver.reactor.conns.Add(-1)
+}
+
+func (h *handshake) interrupted() bool {
+	s := &h.driver.reactor.handshakes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.evicted || s.stopped
 }
 
 func (h *handshake) pause(wait func()) { h.driver.reactor.handshakes.pause(h, wait) }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// taker of a ClientHello: what is written is kept, and there is no answer.
+// helloConn takes a ClientHello: what is written is kept, and there is no answer.
 type helloConn struct {
 	net.Conn
 	written bytes.Buffer
@@ -164,6 +164,7 @@ func TestBadHellos(t *testing.T) {
 	for name, raw := range map[string]string{
 		"zeros":     "\x16\x00\x00\x00\x00\x00",
 		"too large": string(inRecords(bigHello(20000), 16000)),
+		"chatter":   string(helloOf(clientTLS(tls.VersionTLS13))) + strings.Repeat("x", helloExtraMax+1),
 		"not hello": "\x16\x03\x01\x00\x04\x02\x00\x00\x00",
 	} {
 		c := dial(t, r)
@@ -180,7 +181,7 @@ func TestBadHellos(t *testing.T) {
 		c.expectEnd()
 	}
 	s := r.Stats()
-	if s.BadHellos != 3 || s.HelloTimeouts != 3 || s.Handshakes != 0 {
+	if s.BadHellos != 4 || s.HelloTimeouts != 3 || s.Handshakes != 0 {
 		t.Errorf("%d bad hellos, %d timeouts, %d handshakes", s.BadHellos, s.HelloTimeouts, s.Handshakes)
 	}
 	eventually(t, "all gone", func() bool { s := r.Stats(); return s.Conns == 0 && s.QueuedBytes == 0 })

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// s_client is openssl's client, with a terminal's commands: "K" and "R" at the beginning of what is said to it at once.
+// openssl is its s_client, which obeys a terminal's commands: "K" and "R" at the beginning of what is said to it at once.
 type openssl struct {
 	t    *testing.T
 	in   io.WriteCloser

@@ -274,6 +274,22 @@ func TestTLSHalfRecord(t *testing.T) {
 	c.Close()
 	eventually(t, "gone", func() bool { s := r.Stats(); return s.Conns == 0 && s.QueuedBytes == 0 })
 
+	// A record that trickles in has no more time than one that stops.
+	c = dialWSS(t, r, clientTLS(tls.VersionTLS13))
+	s = <-ch
+	trickle := c.Conn.(*tls.Conn).NetConn()
+	if _, err := io.WriteString(trickle, "\x17\x03\x03\x40\x00"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "closed", func() bool {
+		time.Sleep(10 * time.Millisecond)
+		_, _ = trickle.Write([]byte{0})
+		var code uint16
+		onLoop(r, 0, func() { code = s.CloseCode() })
+		return code == 1008
+	})
+	c.Close()
+
 	// A whole record between two halves takes the deadline away.
 	c, cut := dialSplit(t, r, clientTLS(tls.VersionTLS13), 0)
 	c.say(upgradeRequest())

@@ -11,7 +11,7 @@ import (
 
 // silentTLSClients connects and upgrades n clients that have a descriptor each and nothing on the heap: what crypto/tls needed for
 // the handshake is forgotten.
-func silentTLSClients(t testing.TB, r *Reactor, n int, config *tls.Config) {
+func silentTLSClients(t testing.TB, r *Reactor, n int, config *tls.Config) []int {
 	fds := make([]int, 0, n)
 	t.Cleanup(func() {
 		for _, fd := range fds {
@@ -39,6 +39,7 @@ func silentTLSClients(t testing.TB, r *Reactor, n int, config *tls.Config) {
 		file.Close()
 		conn.Close()
 	}
+	return fds
 }
 
 // idleTLSBytesMax and idleTLSObjectsMax are what an idle conn with TLS may cost more than one without.
@@ -79,8 +80,7 @@ func TestTLSLayout(t *testing.T) {
 	if !tlsLayout.known {
 		t.Error("tls.Conn is not what it was in Go 1.26")
 	}
-	type other struct{ rawInput, hand []byte }
-	for _, x := range []any{0, struct{}{}, other{}, struct{ rawInput bytes.Buffer }{}} {
+	for _, x := range []any{0, struct{}{}, struct{ rawInput, hand []byte }{}, struct{ rawInput bytes.Buffer }{}} {
 		if tlsLayoutOf(reflect.TypeOf(x)).known {
 			t.Errorf("%T passes for a tls.Conn", x)
 		}
