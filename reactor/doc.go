@@ -12,6 +12,9 @@
 //	Conn.Write ─► noted ─► (end of the callback or turn) one write per conn ─► socket
 //	                                     └ the socket is full ─► queue of references ─► swept every 10 ms ─► socket
 //
+//	socket ─► 0x16 ─► hello ─► handshake on a goroutine ─► h2: HTTPListener
+//	                                       └► all else: back on its loop, as a socket that speaks TLS
+//
 // Every conn lives on one loop for its whole life, and all that happens to it happens on that loop's goroutine: there is no
 // lock, goroutine, timer or map per conn. A driver ties a loop.Loop to one of gnet's loops; other goroutines reach it by the
 // loop's mailbox, whose bell is a socketpair that takes its turn in epoll like any client (driver.go, bell.go).
@@ -19,12 +22,14 @@
 // Frames are shared and immutable: a conn keeps references to them until the socket takes them (write.go, queue.go). What is
 // owed to one client, and what all unsent and incomplete messages hold together, is bounded (slow.go); frames that a slow client
 // may miss make room for others (drop.go). Compressed messages are inflated, and frames compressed, with what all conns of a loop
-// share; what that may cost is bounded, too (inflate.go). Everything that a client can begin and not finish has a deadline: its head,
-// its body, a ws frame or message, the closing handshake.
+// share; what that may cost is bounded, too (inflate.go). Everything that a client can begin and not finish has a deadline: its hello
+// and TLS handshake, a TLS record, its head, its body, a ws frame or message, the closing handshake.
 //
 // An exchange is a request of HTTP/1.1 that needs no goroutine (exchange.go): its body is read as it comes (chunk.go), and one
 // request after the other is answered, each when the answer before it is with the socket. A stream (stream.go) is a conn like a
 // WebSocket, whose frames are chunks.
+//
+// A port may speak TLS (tls.go): below the conns, which are the same with and without it.
 //
 // On Linux each loop accepts from a socket of its own (SO_REUSEPORT), so that conns spread evenly and a refusal over MaxConns
 // is exact. On other systems gnet's single acceptor may run ahead of the refusal by what one burst brings.

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"crypto/tls"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,14 +12,7 @@ import (
 // BenchmarkFanout is one delivery to each of many conns, per conn: noted in a walk and written at its end, as a publication is.
 // BenchmarkBareFanout is write(2) alone. Nobody reads meanwhile, so that the difference is ours and gnet's.
 func BenchmarkFanout(b *testing.B) {
-	fanout(b, func(conns []*Conn, frame []byte) {
-		for _, c := range conns {
-			c.Write(frame)
-		}
-		for _, c := range conns {
-			c.resident().Flush()
-		}
-	})
+	fanout(b, noteAndFlush)
 }
 
 func BenchmarkBareFanout(b *testing.B) {
@@ -29,11 +23,31 @@ func BenchmarkBareFanout(b *testing.B) {
 	})
 }
 
+// BenchmarkTLSFanout is BenchmarkFanout over TLS 1.3: a record for each delivery.
+func BenchmarkTLSFanout(b *testing.B) {
+	fanoutOn(b, Config{TLS: serverTLS()}, func(r *Reactor, n int) []int {
+		return silentTLSClients(b, r, n, clientTLS(tls.VersionTLS13))
+	}, noteAndFlush)
+}
+
+func noteAndFlush(conns []*Conn, frame []byte) {
+	for _, c := range conns {
+		c.Write(frame)
+	}
+	for _, c := range conns {
+		c.resident().Flush()
+	}
+}
+
 func fanout(b *testing.B, deliver func([]*Conn, []byte)) {
+	fanoutOn(b, Config{}, func(r *Reactor, n int) []int { return rawClients(b, r, n) }, deliver)
+}
+
+func fanoutOn(b *testing.B, cfg Config, connect func(*Reactor, int) []int, deliver func([]*Conn, []byte)) {
 	const clients, rounds = 1000, 100 // what all rounds bring fits the sockets' buffers
 	router, ch := conns(silent)
-	r := start(b, Config{}, router)
-	fds := rawClients(b, r, clients)
+	r := start(b, cfg, router)
+	fds := connect(r, clients)
 	all := make([]*Conn, clients)
 	for i := range all {
 		all[i] = <-ch

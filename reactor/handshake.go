@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -63,33 +64,24 @@ func (c *Conn) beginHandshake(read []byte) {
 	c.hangUp()
 }
 
-// run makes the handshake and passes the conn on.
+// run makes the handshake and passes the conn on. It begins with a turn.
 func (h *handshake) run() {
 	r := h.driver.reactor
-	conn, err := fdConn(h.fd)
-	if err != nil {
-		r.conns.Add(-1)
-		h.failed(err)
-		return
-	}
-	h.conn = conn
-	_ = conn.SetDeadline(h.endAt) // an error means that it is closed, which the handshake will find
 	secured, err := h.negotiate()
+	r.handshakes.giveBack()
 	if err != nil {
+		r.stats.handshakesFailed.Add(1)
+		r.cfg.Log.Debug("TLS handshake failed", "error", err)
+		h.close()
 		r.conns.Add(-1)
-		_ = conn.Close()
-		h.failed(err)
 		return
 	}
-	_ = conn.SetDeadline(time.Time{})
 	h.passOn(secured)
 }
 
 // negotiate is the handshake itself.
 func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 	r := h.driver.reactor
-	r.handshakes.take(h, &r.handshakes.fresh)
-	defer r.handshakes.giveBack()
 	defer func() {
 		if v := recover(); v != nil {
 			r.stats.panics.Add(1)
@@ -97,18 +89,45 @@ func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 			err = errors.New("panic")
 		}
 	}()
+	if h.conn, err = fdConn(h.fd); err != nil {
+		return nil, err
+	}
 	if time.Now().After(h.endAt) {
 		return nil, errors.New("its turn came too late")
 	}
-	config := r.cfg.TLS.Config()
+	if err := h.conn.SetDeadline(h.endAt); err != nil {
+		return nil, err
+	}
 	h.wire = &wire{conn: h.conn, raw: h.hello, handshake: h}
 	h.hello = nil
-	secured = tls.Server(h.wire, config)
+	secured = tls.Server(h.wire, r.cfg.TLS.Config())
 	if err := secured.HandshakeContext(context.WithValue(context.Background(), handshakeKey{}, h)); err != nil {
 		return nil, err
 	}
 	h.wire.handshake = nil
-	return secured, nil
+	return secured, h.conn.SetDeadline(time.Time{})
+}
+
+// alertDrainTime and alertDrainBytes bound what is read after a handshake that has failed: unread input would reset the connection,
+// and the client would not see the alert.
+const (
+	alertDrainTime  = 5 * time.Millisecond
+	alertDrainBytes = 64 << 10
+)
+
+// close ends the socket of a handshake that has failed.
+func (h *handshake) close() {
+	tcp, ok := h.conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	until := time.Now().Add(alertDrainTime)
+	if until.Before(h.endAt) && !h.interrupted() { // else the client has said nothing
+		_ = tcp.CloseWrite()
+		_ = tcp.SetReadDeadline(until)
+		_, _ = io.CopyN(io.Discard, tcp, alertDrainBytes)
+	}
+	_ = tcp.Close()
 }
 
 // passOn gives the conn to net/http if it speaks HTTP/2, and back to its loop if not.
@@ -145,12 +164,6 @@ func (h *handshake) giveUp(secured *tls.Conn) {
 	h.driver.reactor.conns.Add(-1)
 }
 
-func (h *handshake) failed(err error) {
-	r := h.driver.reactor
-	r.stats.handshakesFailed.Add(1)
-	r.cfg.Log.Debug("TLS handshake failed", "error", err)
-}
-
 // interrupt makes reads and writes fail, now and later. handshakes.mu is held.
 func (h *handshake) interrupt() { _ = h.conn.SetDeadline(time.Unix(1, 0)) }
 
@@ -158,6 +171,13 @@ func (h *handshake) interrupt() { _ = h.conn.SetDeadline(time.Unix(1, 0)) }
 func (h *handshake) drop() {
 	_ = unix.Close(h.fd)
 	h.driver.reactor.conns.Add(-1)
+}
+
+func (h *handshake) interrupted() bool {
+	s := &h.driver.reactor.handshakes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.evicted || s.stopped
 }
 
 func (h *handshake) pause(wait func()) { h.driver.reactor.handshakes.pause(h, wait) }

@@ -6,30 +6,32 @@ import (
 	"time"
 )
 
-// evictAfter is how long a handshake may wait for its client while others wait to begin. An honest client takes a round trip.
-const evictAfter = time.Second
+// evictAfter is how long a handshake may wait for its client in any case: a round trip of an honest one.
+const evictAfter = 250 * time.Millisecond
 
-// handshakes are the TLS handshakes of a reactor. A handshake is queued, or has begun and a goroutine; then it computes, waits
-// for a turn to compute, or waits for its client. That many may compute at a time (TLS.HandshakesAtOnce), and those that their
-// clients have answered come first, so that what has begun ends. Memory is bounded by TLS.HandshakesMax and HandshakesQueuedMax.
-// A crowd that begins handshakes and does not go on keeps nobody out: whoever has waited for the client longest, for evictAfter at
-// least, makes room for the next in the queue.
+// handshakes are the TLS handshakes of a reactor. A handshake is queued until there is a turn to compute for it. Then it has begun
+// and a goroutine, and computes, waits for its client, or waits for another turn, where those that their clients have answered come
+// before new ones, so that what has begun ends. As many turns as TLS.HandshakesAtOnce, and places for TLS.HandshakesMax and
+// HandshakesQueuedMax, bound processors and memory.
+//
+// A crowd that begins handshakes and does not go on keeps nobody out: when all places are taken, whoever has waited for the client
+// longest, for evictAfter at least, makes room. As a handshake must be computed before it can wait, that is seldom less than half
+// a second.
 type handshakes struct {
 	reactor *Reactor
 	limits  TLS
 
 	mu       sync.Mutex
 	stopped  bool
-	begun    int          // have a goroutine
-	leaving  int          // of them: evicted, not ended
-	turns    int          // that nobody has
-	answered []*handshake // wait for a turn, in their order
-	fresh    []*handshake // wait for their first turn
+	begun    int // have a goroutine
+	leaving  int // of them: evicted, not ended
+	turns    int // that nobody has
 	queued   []*handshake
-	waiting  waiting // for their clients
+	answered []*handshake // have begun and wait for a turn
+	waiting  waiting      // have begun and wait for their clients
 
 	goroutines sync.WaitGroup
-	crowded    atomic.Int64 // len(queued), to look at without the lock
+	crowded    atomic.Bool // somebody is queued: to look at without the lock
 }
 
 func (s *handshakes) init(r *Reactor) {
@@ -44,21 +46,33 @@ func (s *handshakes) init(r *Reactor) {
 func (s *handshakes) begin(h *handshake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.stopped:
-		return false
-	case s.begun < s.limits.HandshakesMax:
-		s.start(h)
-	case len(s.queued) < s.limits.HandshakesQueuedMax:
-		s.queued = append(s.queued, h)
-		s.evict()
-	default:
+	if s.stopped || len(s.queued) == s.limits.HandshakesQueuedMax {
 		return false
 	}
+	s.queued = append(s.queued, h)
+	s.schedule()
 	return true
 }
 
-// start is called with mu held.
+// schedule gives turns to those that wait. It is called with mu held.
+func (s *handshakes) schedule() {
+	for s.turns > 0 {
+		switch {
+		case len(s.answered) > 0:
+			shift(&s.answered).turn <- struct{}{}
+		case len(s.queued) > 0 && s.begun < s.limits.HandshakesMax:
+			s.start(shift(&s.queued))
+		default:
+			s.evict(min(s.turns, len(s.queued)))
+			s.crowded.Store(len(s.queued) > 0)
+			return
+		}
+		s.turns--
+	}
+	s.crowded.Store(len(s.queued) > 0)
+}
+
+// start gives h a goroutine, which has a turn.
 func (s *handshakes) start(h *handshake) {
 	s.begun++
 	s.reactor.stats.handshakes.Add(1)
@@ -68,7 +82,6 @@ func (s *handshakes) start(h *handshake) {
 	})
 }
 
-// end lets the next one begin.
 func (s *handshakes) end(h *handshake) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,26 +89,21 @@ func (s *handshakes) end(h *handshake) {
 	if h.evicted {
 		s.leaving--
 	}
-	if len(s.queued) > 0 {
-		s.start(shift(&s.queued))
-	}
-	s.crowded.Store(int64(len(s.queued)))
+	s.schedule()
 }
 
-// tick is called now and then: who was queued must not wait for others to come or go.
+// tick is called now and then: who is queued must not wait for others to come or go.
 func (s *handshakes) tick() {
-	if s.crowded.Load() == 0 {
-		return
+	if s.crowded.Load() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.schedule()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.evict()
 }
 
-// evict ends as many handshakes as are queued, if they have waited for their clients for long. It is called with mu held.
-func (s *handshakes) evict() {
-	s.crowded.Store(int64(len(s.queued)))
-	for s.leaving < len(s.queued) {
+// evict makes room for newcomers.
+func (s *handshakes) evict(newcomers int) {
+	for s.leaving < newcomers {
 		h := s.waiting.oldest
 		if h == nil || time.Since(h.waitsSince) < evictAfter {
 			return
@@ -108,41 +116,18 @@ func (s *handshakes) evict() {
 	}
 }
 
-// take waits for a turn to compute.
-func (s *handshakes) take(h *handshake, line *[]*handshake) {
-	s.mu.Lock()
-	if s.turns > 0 {
-		s.turns--
-		s.mu.Unlock()
-		return
-	}
-	*line = append(*line, h)
-	s.mu.Unlock()
-	<-h.turn
-}
-
-// give passes the turn on. It is called with mu held.
-func (s *handshakes) give() {
-	switch {
-	case len(s.answered) > 0:
-		shift(&s.answered).turn <- struct{}{}
-	case len(s.fresh) > 0:
-		shift(&s.fresh).turn <- struct{}{}
-	default:
-		s.turns++
-	}
-}
-
 func (s *handshakes) giveBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.give()
+	s.turns++
+	s.schedule()
 }
 
 // pause lets others compute while wait waits for h's client, or for somebody else.
 func (s *handshakes) pause(h *handshake, wait func()) {
 	s.mu.Lock()
-	s.give()
+	s.turns++
+	s.schedule()
 	switch {
 	case s.stopped:
 		h.interrupt()
@@ -151,11 +136,18 @@ func (s *handshakes) pause(h *handshake, wait func()) {
 		s.waiting.add(h)
 	}
 	s.mu.Unlock()
+	defer s.goOn(h) // also after a panic of a function of the tls.Config
 	wait()
+}
+
+// goOn waits for another turn.
+func (s *handshakes) goOn(h *handshake) {
 	s.mu.Lock()
 	s.waiting.remove(h)
+	s.answered = append(s.answered, h)
+	s.schedule()
 	s.mu.Unlock()
-	s.take(h, &s.answered)
+	<-h.turn
 }
 
 // stop ends all handshakes, those that begin later included.

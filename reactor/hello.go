@@ -24,12 +24,15 @@ const (
 	alertInternalError     = 80
 )
 
-// Limits of a ClientHello, in bytes: of the message, and of what its records may add to it when they are many.
+// Limits of a ClientHello: of the message, in bytes, of its records, and of bytes that come behind it.
 const (
-	helloBytesMax       = 16 << 10
-	helloRecordsMax     = 64
-	recordPlainBytesMax = 16 << 10
+	helloBytesMax   = 16 << 10
+	helloRecordsMax = 64
+	helloExtraMax   = 1 << 10 // behind it: nothing can be said before it is answered
 )
+
+// recordPlainBytesMax is the most that a record carries (RFC 8446 section 5.1).
+const recordPlainBytesMax = 16 << 10
 
 // helloEnd looks for the end of the ClientHello in the records that b begins with. It returns the size of these records, 0 while
 // there are more to come, and fails with a TLS alert on what cannot become a ClientHello. b begins with recordHandshake.
@@ -101,6 +104,9 @@ func (c *Conn) receiveHello() {
 	case size == 0:
 		c.need = uint32(n)
 		c.hold(n)
+	case n-size > helloExtraMax:
+		d.stats.badHellos.Add(1)
+		c.refuseHello(alertUnexpectedMessage)
 	default:
 		c.hold(0)
 		c.beginHandshake(buf)

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -43,7 +44,19 @@ func talk(rng *rand.Rand, messages int) (said string, texts []string, pings int)
 
 // However a conversation is cut, and whatever the socket takes at once, every message is answered in order.
 func TestRandomConversations(t *testing.T) {
-	r := start(t, Config{Loops: 2, QueueBytesMax: 64 << 20, SendBufferBytes: 8 << 10}, routes(func(*Head) Verdict {
+	randomConversations(t, nil, func(r *Reactor, _ uint64) *client { return dial(t, r) })
+}
+
+// Over TLS records are cut as well, and not where messages are.
+func TestTLSRandomConversations(t *testing.T) {
+	randomConversations(t, serverTLS(), func(r *Reactor, seed uint64) *client {
+		c, _ := dialSplit(t, r, clientTLS([]uint16{tls.VersionTLS12, tls.VersionTLS13}[seed%2]), int64(500+seed*500))
+		return c
+	})
+}
+
+func randomConversations(t *testing.T, config *TLS, connect func(r *Reactor, seed uint64) *client) {
+	r := start(t, Config{Loops: 2, QueueBytesMax: 64 << 20, SendBufferBytes: 8 << 10, TLS: config}, routes(func(*Head) Verdict {
 		return Verdict{Kind: Upgrade, MessageBytesMax: 70000, Open: func(c *Conn) Receiver {
 			p := echo()
 			p.c = c
@@ -55,7 +68,7 @@ func TestRandomConversations(t *testing.T) {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			said, texts, pings := talk(rng, 100)
-			c := dial(t, r)
+			c := connect(r, seed)
 			all.Go(func() {
 				raw := upgradeRequest() + said
 				for len(raw) > 0 {

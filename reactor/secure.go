@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"stentor/reactor/loop"
 )
 
 // secure is the socket of a conn that speaks TLS, as its conn sees it: what arrives is decrypted, what is put is encrypted. It has
@@ -20,14 +22,19 @@ type secure struct {
 
 	plain []byte // decrypted and not consumed: a part of kept if that is not nil, else of what the loop's conns share
 	kept  []byte
-	rest  uint32 // memory of an incomplete record, as told to the driver's account
+
+	// Of an incomplete record: its memory, as told to the driver's account, when it must be complete, and how many bytes must be
+	// there before it is worth a look.
+	rest   uint32
+	restAt loop.Time
+	need   int
 
 	said, ended, broken bool // close_notify, by us and by the peer; nothing can be read any more
 }
 
 // sealing is what the TLS conns of a loop share.
 type sealing struct {
-	raw    bytes.Buffer // of the tls.Conn that is reading: see readsInto
+	raw    bytes.Buffer // of the tls.Conn that is reading: see lendTLS
 	plain  []byte       // decrypted in this callback
 	sealed []byte       // encrypted, on its way to the socket
 	joined []byte
@@ -87,6 +94,10 @@ func (s *secure) receive() bool {
 func (s *secure) decrypt() error {
 	shared, w := &s.owner.driver.sealing, s.wire
 	n := s.Conn.InboundBuffered()
+	if n < s.need {
+		return nil
+	}
+	records := w.records
 	carried := len(w.raw) > 0 // before what gnet has: when the conn has just come to the loop
 	if carried {
 		w.raw = append(w.raw, s.peekRaw(n)...)
@@ -100,7 +111,14 @@ func (s *secure) decrypt() error {
 	if lent {
 		takeBackTLS(s.tls, &shared.raw)
 	}
+	if w.records != records {
+		s.restAt = 0
+	}
+	s.need = 0
 	if !carried {
+		if len(w.raw) >= recordHeaderBytes {
+			s.need = recordBytes(w.raw)
+		}
 		drop(s.Conn, n-len(w.raw))
 		w.raw = nil
 	} else if len(w.raw) == 0 {
@@ -143,11 +161,11 @@ func (s *secure) readAll() error {
 // keepOrder puts what was decrypted behind what is kept.
 func (s *secure) keepOrder() {
 	plain := s.owner.driver.sealing.plain
-	if s.kept == nil {
-		s.plain = plain
+	if len(s.plain) == 0 {
+		s.plain, s.kept = plain, nil
 		return
 	}
-	s.kept = append(s.kept, plain...)
+	s.kept = append(s.plain, plain...)
 	s.plain = s.kept
 }
 
@@ -175,10 +193,11 @@ func (s *secure) keep() {
 		s.plain, s.kept = nil, nil
 	case s.kept == nil:
 		s.kept = append(s.kept, s.plain...)
-	default:
-		s.kept = append(s.kept[:0], s.plain...)
+		s.plain = s.kept
+	case len(s.plain) <= cap(s.kept)/4: // of what was large, little is left
+		s.kept = append([]byte(nil), s.plain...)
+		s.plain = s.kept
 	}
-	s.plain = s.kept
 }
 
 // unfinished keeps the account and the deadline of an incomplete record, as Conn.incomplete does of what was decrypted.
@@ -193,8 +212,11 @@ func (s *secure) unfinished() {
 	switch {
 	case rest > 0:
 		d.holders[c] = struct{}{}
-		if c.state == stateOpen && c.partialAt == 0 {
-			c.partialAt = d.loop.Now().After(d.cfg.FragmentTimeout)
+		if s.restAt == 0 {
+			s.restAt = d.loop.Now().After(d.cfg.FragmentTimeout)
+		}
+		if c.state == stateOpen && (c.partialAt == 0 || c.partialAt > s.restAt) {
+			c.partialAt = s.restAt
 			c.rearm()
 		}
 	case c.held == 0:
@@ -236,7 +258,9 @@ func (s *secure) Discard(n int) (int, error) {
 	if n <= 0 || n > len(s.plain) {
 		n = len(s.plain)
 	}
-	s.plain = s.plain[n:]
+	if s.plain = s.plain[n:]; len(s.plain) == 0 {
+		s.plain, s.kept = nil, nil
+	}
 	return n, nil
 }
 

@@ -12,9 +12,10 @@ import (
 //	                                                                                      └► else: back on the same loop
 //
 // A handshake waits for its client, so it cannot be made on a loop; and crypto/tls cannot put one aside and take it up again, so it
-// needs a goroutine. It gets one when its hello is complete, for as long as it lasts: who connects and is silent costs none.
-// Handshakes compute by turns (handshakes.go). After it the conn is crypto/tls's and the loop's: a tls.Conn over a wire that never
-// waits (wire.go), under the same six methods as a plain socket (secure.go).
+// needs a goroutine. It gets one when its hello is complete and there is time to compute, for as long as it lasts: who connects and
+// is silent costs none. Handshakes take turns to compute, and none has one while it waits for its client (handshakes.go). After it
+// the conn is crypto/tls's and the loop's: a tls.Conn over a wire that never waits (wire.go), under the same six methods as a plain
+// socket (secure.go).
 type TLS struct {
 	// Config is asked for every handshake, so that certificates can be changed. DynamicRecordSizingDisabled must be set: what is
 	// written together is one record then, up to 16 KiB.
@@ -26,9 +27,9 @@ type TLS struct {
 	// PlainToo serves clients without TLS on the port that speaks TLS. They get a 400 if it is not set.
 	PlainToo bool
 
-	// HandshakesMax bounds the handshakes under way, 20 KB each: 1,024 for each of GOMAXPROCS, at least 2,048 and at most 16,384.
-	// When it is reached, those that wait longest for their clients make room. HandshakesQueuedMax bounds those that wait for
-	// that; 1,024. The conns of others are closed.
+	// HandshakesMax bounds the handshakes that have begun, 35 KB each with the stack: 1,024 for each of GOMAXPROCS, at least 2,048
+	// and at most 8,192. When it is reached, those that wait longest for their clients make room. HandshakesQueuedMax bounds those
+	// that wait to begin, 3 KB each; 1,024. The conns of others are closed.
 	HandshakesMax       int
 	HandshakesQueuedMax int
 
@@ -39,7 +40,7 @@ type TLS struct {
 const (
 	handshakesPerProcessor = 1 << 10
 	handshakesMaxLeast     = 2 << 10
-	handshakesMaxMost      = 16 << 10
+	handshakesMaxMost      = 8 << 10
 )
 
 // withDefaults is of a copy; a nil TLS stays nil.

@@ -21,7 +21,9 @@ type authority struct {
 	pool *x509.CertPool
 }
 
-var testAuthority = sync.OnceValue(func() *authority {
+var testAuthority = sync.OnceValue(newAuthority)
+
+func newAuthority() *authority {
 	a := &authority{pool: x509.NewCertPool()}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,7 +44,7 @@ var testAuthority = sync.OnceValue(func() *authority {
 	}
 	a.pool.AddCert(a.cert)
 	return a
-})
+}
 
 // issue makes a certificate for a server on loopback, or for a client.
 func (a *authority) issue(name string) tls.Certificate {

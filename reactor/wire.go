@@ -29,8 +29,12 @@ type wire struct {
 	counted   atomic.Pointer[counters] // has the conn among the open ones; nil if it does not
 }
 
-// recordBytesMax is the largest body that crypto/tls takes. Larger ones are shown to it at once, to be refused.
+// recordBytesMax is the largest body of a record that crypto/tls takes.
 const recordBytesMax = 16<<10 + 2<<10
+
+// plausible reports whether b begins with the header of a record. All else is shown to the tls.Conn at once, to be refused: who
+// knows how long it would take to come.
+func plausible(b []byte) bool { return b[1] == 3 && recordBytes(b) <= recordHeaderBytes+recordBytesMax }
 
 // wireBufferBytes is the size of buf: most of what clients say fits.
 const wireBufferBytes = 4 << 10
@@ -76,7 +80,7 @@ func (w *wire) nextRecord() error {
 		}
 	}
 	size := recordBytes(w.raw)
-	if w.conn == nil && len(w.raw) < size && size <= recordHeaderBytes+recordBytesMax {
+	if w.conn == nil && len(w.raw) < size && plausible(w.raw) {
 		return errWait
 	}
 	w.left = size

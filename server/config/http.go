@@ -22,9 +22,20 @@ type HTTPServer struct {
 // Secure reports that the external listener speaks TLS.
 func (h *HTTPServer) Secure() bool { return h.TLS.Enabled || h.TLSAutocert.Enabled }
 
+// SecurePort is the port of the external listener that speaks TLS, 0 if none does.
+func (h *HTTPServer) SecurePort() int {
+	switch {
+	case !h.Secure():
+		return 0
+	case h.TLSPort > 0:
+		return h.TLSPort
+	}
+	return h.Port
+}
+
 // Scheme is that of addresses with http_server.port.
 func (h *HTTPServer) Scheme() string {
-	if h.Secure() && h.TLSPort == 0 {
+	if h.SecurePort() == h.Port {
 		return "https"
 	}
 	return "http"
