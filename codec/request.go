@@ -55,4 +55,3 @@ func AppendEmulationRequest(dst []byte, f Form, m *EmulationRequest) []byte {
 	w.wholeEmulationRequest(m)
 	return w.buf
 }
-

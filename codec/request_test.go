@@ -139,7 +139,7 @@ func checkRewritten(t *testing.T, f Form, m *ConnectRequest) {
 func TestEmulationRequest(t *testing.T) {
 	for in, want := range map[string]*EmulationRequest{
 		`{"session":"s","node":"n","data":"{\"id\":1}\n{}"}`:  {Session: "s", Node: "n", Data: []byte("{\"id\":1}\n{}")},
-		"{\n\"data\": \"\\u0000é\"}\n":                         {Data: []byte("\x00é")},
+		"{\n\"data\": \"\\u0000é\"}\n":                        {Data: []byte("\x00é")},
 		`{"session":"s","data":{"id":1}}`:                     {Session: "s"},
 		`{"session":"s","data":"x","data":[1]}`:               {Session: "s"},
 		`{"session":null,"node":null,"data":null,"other":{}}`: {},
