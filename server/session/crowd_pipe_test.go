@@ -229,7 +229,7 @@ func (p *pipe) hand(m sent, fresh bool) {
 	case m.listens != nil:
 		p.connectUni(m.bytes)
 	case p.fan.elsewhere && !fresh:
-		if !m.pong {
+		if !p.crowd.calm { // pongs and new tokens have no end
 			p.crowd.trace.Posts++
 		}
 		p.crowd.node.Emulate(p.crowd.node.secretOf(p.handle), m.bytes)
