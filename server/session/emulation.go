@@ -92,7 +92,7 @@ func (n *Node) Emulate(secret string, data []byte) bool {
 	}
 	switch p := &n.posts[h.Loop()]; p.admit(h, len(data)+postBytes) {
 	case admitted:
-		if l.Post(p, commands{h, bytes.Clone(data)}, len(data)+postBytes) {
+		if l.Post(p, commands{to: h, data: bytes.Clone(data)}, len(data)+postBytes) {
 			l.Wake()
 		}
 	case tooMany:

@@ -106,7 +106,7 @@ func TestUniReceives(t *testing.T) {
 func TestUniHasNoMore(t *testing.T) {
 	st := openStage(t, openTo)
 	w := st.listen(codec.JSON, codec.ConnectRequest{})
-	w.session.Order(commands{w.handle, []byte(`{"id":2,"subscribe":{"channel":"news"}}`)})
+	w.session.Order(commands{to: w.handle, data: []byte(`{"id":2,"subscribe":{"channel":"news"}}`)})
 	w.session.Order(resumed{})
 	if got := w.replies(t); len(got) != 1 || len(w.closed) != 0 || w.session.subs != nil {
 		t.Errorf("replies %+v, closed %v", got, w.closed)
