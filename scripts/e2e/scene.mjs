@@ -3,7 +3,7 @@
 //   API_KEY              key of their server API
 //   SECRET               key of HS256 tokens
 //   RS256, ES256, EDDSA  private keys of the other kinds, PEM
-//   TRANSPORT            http_stream or sse, with commands to /emulation; websocket if it is empty
+//   TRANSPORT            websocket, as if it is empty; http_stream or sse, whose commands go to /emulation
 import assert from "node:assert/strict";
 import { createHmac, sign } from "node:crypto";
 import { Centrifuge } from "centrifuge";
@@ -12,7 +12,7 @@ import { EventSource } from "eventsource";
 import WebSocket from "ws";
 import { Line } from "./line.mjs";
 
-export const { ORDINARY, SPECIAL, API_KEY, SECRET, RS256, ES256, EDDSA, TRANSPORT } = process.env;
+export const { ORDINARY, SPECIAL, API_KEY, SECRET, RS256, ES256, EDDSA, TRANSPORT = "websocket" } = process.env;
 
 // In which forms the transport can be spoken.
 export const forms = TRANSPORT === "sse" ? ["json"] : ["json", "protobuf"];
@@ -75,7 +75,7 @@ export class Scene {
 
   constructor(form, id) {
     this.binary = form === "protobuf";
-    this.id = ["js", TRANSPORT, form, id].filter(Boolean).join("-");
+    this.id = `js-${TRANSPORT}-${form}-${id}`;
   }
 
   channel = (namespace) => `${namespace}:${this.id}`; // that no other scene uses
@@ -130,7 +130,7 @@ export class Scene {
   // Where the SDK connects.
   #endpoint(url) {
     const [base, query = ""] = url.split("?");
-    if (TRANSPORT) return [{ transport: TRANSPORT, endpoint: `${base}/connection/${TRANSPORT}` }];
+    if (TRANSPORT !== "websocket") return [{ transport: TRANSPORT, endpoint: `${base}/connection/${TRANSPORT}` }];
     const form = this.binary ? "format=protobuf" : "";
     return `${base.replace(/^http/, "ws")}/connection/websocket?${[query, form].filter(Boolean).join("&")}`;
   }
