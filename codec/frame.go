@@ -13,12 +13,12 @@ const HeaderRoom = 10
 // Frame is one or more delimited messages, encoded once and sent to many. Its bytes never change after NewFrame, so any
 // number of conns on any number of loops may hold slices of them.
 type Frame struct {
-	bytes    []byte                 // room, messages
+	bytes    []byte                   // room, messages
 	variants atomic.Pointer[variants] // for those who take it in another way; nil until someone asks
-	kinds    [NumKinds - 1]tally    // of those that are no publications
-	joined   uint32                 // of how many frames
-	channel  uint32                 // which slow is about
-	header   uint8                  // where the ws header starts in bytes
+	kinds    [NumKinds - 1]tally      // of those that are no publications
+	joined   uint32                   // of how many frames
+	channel  uint32                   // which slow is about
+	header   uint8                    // where the ws header starts in bytes
 	form     Form
 	slow     SlowPolicy
 }
