@@ -73,18 +73,13 @@ func headOf(req *http.Request) *Head {
 // adoptUpgrade answers an upgrade that the router has accepted.
 func (r *Reactor) adoptUpgrade(w http.ResponseWriter, h *Head, v Verdict) {
 	key, refusal := checkUpgrade(h)
-	a := &adoption{verdict: v}
 	if refusal != nil {
 		r.stats.badUpgrades.Add(1)
-		a.response = ws.AppendRefusal(nil, refusal)
-	} else {
-		a.response = ws.AppendUpgradeResponse(make([]byte, 0, ws.UpgradeResponseBytes), key, v.Protocol, v.Deflate)
-	}
-	if refusal != nil {
-		r.answerHijacked(w, a.response)
+		r.answerHijacked(w, ws.AppendRefusal(nil, refusal))
 		return
 	}
-	r.moveBack(w, a)
+	response := ws.AppendUpgradeResponse(make([]byte, 0, ws.UpgradeResponseBytes), key, v.Protocol, v.Deflate)
+	r.moveBack(w, &adoption{verdict: v, response: response})
 }
 
 // adoptExchange moves a request that the router wants served on a loop. Net/http has read its head and not its body.

@@ -19,8 +19,8 @@
 // Frames are shared and immutable: a conn keeps references to them until the socket takes them (write.go, queue.go). What is
 // owed to one client, and what all unsent and incomplete messages hold together, is bounded (slow.go); frames that a slow client
 // may miss make room for others (drop.go). Compressed messages are inflated, and frames compressed, with what all conns of a loop
-// share; what that may cost is bounded, too (inflate.go). Everything that a
-// client can begin and not finish has a deadline: its head, its body, a ws frame or message, the closing handshake.
+// share; what that may cost is bounded, too (inflate.go). Everything that a client can begin and not finish has a deadline: its head,
+// its body, a ws frame or message, the closing handshake.
 //
 // An exchange is a request of HTTP/1.1 that needs no goroutine (exchange.go): its body is read as it comes (chunk.go), and one
 // request after the other is answered, each when the answer before it is with the socket. A stream (stream.go) is a conn like a

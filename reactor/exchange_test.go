@@ -479,13 +479,13 @@ func handleOf(r *Reactor, p *pipe) (h loop.Handle) {
 // An answer that comes later, from elsewhere, and the requests that wait behind it.
 func TestAwait(t *testing.T) {
 	ch := make(chan *pipe, 1)
-	r := start(t, Config{HeadTimeout: 200 * time.Millisecond, BodyTimeout: 200 * time.Millisecond}, serving(waiter(ch, nil)))
+	r := start(t, Config{HeadTimeout: 100 * time.Millisecond, BodyTimeout: 100 * time.Millisecond}, serving(waiter(ch, nil)))
 	c := dial(t, r)
 	c.say(post("/x", "1") + post("/x", "2") + post("/x", "3"))
 	for i := range 3 {
 		p := <-ch
 		h := handleOf(r, p)
-		time.Sleep(300 * time.Millisecond) // no deadline of ours is running
+		time.Sleep(200 * time.Millisecond) // no deadline of ours is running
 		if len(ch) > 0 {
 			t.Fatal("the next request is served before this one is answered")
 		}
@@ -587,7 +587,7 @@ func TestPipelineWithoutReading(t *testing.T) {
 	r := start(t, Config{SendBufferBytes: 8 << 10}, serving(func(c *Conn, what string, body []byte) {
 		c.Respond(Response{Body: []byte(big)})
 	}))
-	const requests = 60
+	const requests = 40
 	c := &client{dialNarrow(t, r), t, nil}
 	c.in = newReader(c.Conn)
 	c.say(strings.Repeat("GET /x"+tail+"\r\n", requests))

@@ -99,7 +99,7 @@ func TestMemoryOfIdleConns(t *testing.T) {
 		{"kept alive after chunks", postChunked("/x", "hello"), idle},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			const clients = 4000
+			const clients = 2000
 			r := start(t, Config{Loops: 2}, kind.router)
 			rawRequests(t, r, 100, kind.request) // pools and tables get their first size
 			bytesBefore, objectsBefore := heap()
