@@ -236,6 +236,11 @@ func (f *Fleet) Churn(ctx context.Context, group string, perSecond float64) erro
 	return f.atRate(ctx, opChurn, group, perSecond)
 }
 
+// Shake lets a group of handshakers secure perSecond conns a second, in all; 0 ends it.
+func (f *Fleet) Shake(ctx context.Context, group string, perSecond float64) error {
+	return f.atRate(ctx, opShake, group, perSecond)
+}
+
 // atRate gives each worker its share of perSecond.
 func (f *Fleet) atRate(ctx context.Context, op, group string, perSecond float64) error {
 	shares := f.groups[group]

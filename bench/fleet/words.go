@@ -14,6 +14,7 @@ const (
 	opLeave = "leave" // nameBody
 	opBack  = "back"  // nameBody → swarm.Opened
 	opChurn = "churn" // askBody
+	opShake = "shake" // askBody
 	opStall = "stall" // stallBody
 	opLoad  = "load"  // nothing → swarm.Load
 	opHeap  = "heap"  // nothing → int64
