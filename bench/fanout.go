@@ -181,7 +181,7 @@ func (d *delivery) fill(r *result.Result) {
 	n := float64(d.stats.Deliveries)
 	r.Add("publications", float64(d.publications), result.Number, result.Neither)
 	r.Add("deliveries per second", n/d.Took.Seconds(), result.PerSecond, result.More)
-	r.Add("publications per ws frame", per(n, float64(d.stats.Frames)), result.Number, result.Neither)
+	r.Add("publications per ws frame or chunk", per(n, float64(d.stats.Frames)), result.Number, result.Neither)
 	r.Add("bytes read per delivery", per(float64(d.stats.Bytes), n), result.Bytes, result.Less)
 	if d.stats.Records > 0 {
 		r.Add("TLS records per delivery", per(float64(d.stats.Records), n), result.Number, result.Less)

@@ -73,8 +73,12 @@ func (o *Handshakes) check() error {
 	if err != nil {
 		return err
 	}
-	if t, err := o.Fanout.Target.Secure.settings(u); err != nil || t == nil {
-		return errors.Join(err, errors.New("handshakes needs TLS: a --target of wss:// or https://, or --tls"))
+	t, err := o.Fanout.Target.Secure.settings(u)
+	switch {
+	case err != nil:
+		return err
+	case t == nil:
+		return errors.New("handshakes needs TLS: a --target of wss:// or https://, or --tls")
 	}
 	return o.Fanout.check()
 }

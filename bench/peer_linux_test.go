@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -122,25 +123,31 @@ func TestAgainstAnother(t *testing.T) {
 
 // TestOverOtherTransports does likewise over what another server has besides, plain and over TLS.
 func TestOverOtherTransports(t *testing.T) {
-	for _, secured := range []bool{false, true} {
-		server := another(t, secured)
-		for _, transport := range [][]string{
-			{"--transport", "websocket"}, {"--transport", "http_stream"}, {"--transport", "http_stream", "--protobuf"}, {"--transport", "sse"},
-		} {
-			t.Run(fmt.Sprintf("%v TLS=%v", transport, secured), func(t *testing.T) {
-				if secured {
-					transport = append(transport, "--ca", authority(t, server), "--server-name", "example.com")
-				}
-				overAnother(t, server.URL, transport)
-			})
-		}
+	for _, c := range []struct {
+		transport []string
+		secured   bool
+	}{
+		{[]string{"--transport", "http_stream"}, false},
+		{[]string{"--transport", "http_stream", "--protobuf"}, true},
+		{[]string{"--transport", "sse"}, false},
+		{[]string{"--transport", "sse"}, true},
+		{[]string{"--transport", "websocket"}, true},
+	} {
+		t.Run(fmt.Sprintf("%v TLS=%v", c.transport, c.secured), func(t *testing.T) {
+			t.Parallel() // they wait more than they work
+			server := another(t, c.secured)
+			if c.secured {
+				c.transport = append(c.transport, "--ca", authority(t, server), "--server-name", "example.com")
+			}
+			overAnother(t, server.URL, c.transport)
+		})
 	}
 }
 
 // overAnother takes the scenarios over one transport.
 func overAnother(t *testing.T, target string, transport []string) {
 	for _, args := range [][]string{
-		{"idlesub", "--clients", "50", "--settle", "2s"}, // beyond a ping that must be answered
+		{"idlesub", "--clients", "50", "--settle", "1300ms"}, // beyond a ping that must be answered
 		{"fanout", "--subscribers", "50", "--pace", "delivered", "--publications", "20"},
 		{"recover", "--clients", "20", "--per-channel", "5", "--rounds", "2", "--away", "10ms"},
 		{"recover", "--clients", "20", "--per-channel", "5", "--rounds", "1", "--away", "10ms", "--pipeline", "none"},
@@ -163,6 +170,53 @@ func overAnother(t *testing.T, target string, transport []string) {
 		}
 		if _, ok := r.Metric("TLS records per delivery"); args[0] == "fanout" && ok != strings.HasPrefix(target, "https") {
 			t.Errorf("%q: records %v", args, ok)
+		}
+	}
+}
+
+// TestHandshakesOfOthers: clients over TLS beside handshakes, plain targets refused.
+func TestHandshakesOfOthers(t *testing.T) {
+	server := another(t, true)
+	args := []string{"handshakes", "--subscribers", "20", "--rate", "20", "--handshakes", "50", "--phase", "1s", "--rounds", "2", "--in-flight", "32"}
+	r, said, err := executeAt(t, server.URL, append(args, "--insecure", "--tls-version", "1.3", "--pid", strconv.Itoa(os.Getpid()), "--transport", "sse")...)
+	if err != nil || r == nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if rate := metric(t, r, "handshakes per second"); rate < 45 || rate > 55 {
+		t.Errorf("%v handshakes per second", rate)
+	}
+	if metric(t, r, "server CPU per handshake") <= 0 || metric(t, r, ratioP99) <= 0 || r.Over != "sse, TLS 1.3" {
+		t.Errorf("%s", said)
+	}
+	curve(t, r, "handshake, from when it was due")
+	if _, _, err := executeAt(t, "ws"+server.URL[len("https"):], args...); err == nil || !strings.Contains(err.Error(), "needs TLS") {
+		t.Errorf("a plain target: %v", err)
+	}
+}
+
+// TestWhatTransportsCannot: options that do not go together are refused before anything is started, with what to do about it.
+func TestWhatTransportsCannot(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		args   []string
+		says   string
+	}{
+		{"ws://127.0.0.1:1", []string{"mixed", "--transport", "uni_sse"}, "needs a transport in both directions"},
+		{"ws://127.0.0.1:1", []string{"presence", "--transport", "uni_websocket"}, "needs a transport in both directions"},
+		{"ws://127.0.0.1:1", []string{"soak", "--transport", "uni_http_stream"}, "needs a transport in both directions"},
+		{"ws://127.0.0.1:1", []string{"mixed", "--transport", "sse", "--request", "ping"}, "needs --transport websocket"},
+		{"ws://127.0.0.1:1", []string{"connect", "--transport", "sse", "--floor"}, "leave out --floor"},
+		{"ws://127.0.0.1:1", []string{"ping", "--transport", "sse", "--floor", "--pid", "1"}, "leave out --floor"},
+		{"ws://127.0.0.1:1", []string{"idle", "--transport", "pigeon"}, "--transport: \"pigeon\" is not one of websocket"},
+		{"ws://127.0.0.1:1", []string{"idle", "--transport", "sse", "--protobuf"}, "carries JSON only"},
+		{"ws://127.0.0.1:1/connection/websocket", []string{"idle", "--transport", "sse"}, "is the path of websocket"},
+		{"ws://127.0.0.1:1", []string{"idle", "--tls-version", "1.3"}, "need --tls"},
+		{"wss://127.0.0.1:1", []string{"idle", "--tls-version", "1.1"}, "not 1.2 or 1.3"},
+		{"wss://127.0.0.1:1", []string{"idle", "--ca", "/nowhere"}, "--ca: open /nowhere"},
+		{"ftp://127.0.0.1:1", []string{"idle"}, "is not like ws://"},
+	} {
+		if _, _, err := executeAt(t, c.target, c.args...); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s %q: %v", c.target, c.args, err)
 		}
 	}
 }

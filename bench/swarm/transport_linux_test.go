@@ -201,7 +201,10 @@ func TestEveryCutOfAResponse(t *testing.T) {
 		}
 		for _, chunked := range []bool{true, false} {
 			said := wholeResponse(t, c.transport, c.form, chunked)
-			for cut := range len(said) {
+			for cut := 0; cut < len(said); cut++ {
+				if !chunked && cut%7 != 0 { // the coding is what cuts are for
+					continue
+				}
 				cutResponse(t, s, g, said[:cut], said[cut:])
 				if g.stats.Deliveries != 3 || g.stats.Pings != 1 || len(g.stats.Faults) != 0 || g.stats.Closes["3001 shutdown"] != 1 {
 					t.Fatalf("%v cut at %d of %d: %+v", c, cut, len(said), g.stats)
