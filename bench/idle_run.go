@@ -167,6 +167,9 @@ func (r *rig) counts(st swarm.Stats) {
 	r.result.AddCount("conns that ended", st.Closes)
 	r.result.AddCount("faults", st.Faults)
 	r.result.AddCount("TLS handshakes", st.Secured)
+	if st.Reposted > 0 {
+		r.result.AddCount("emulation", map[string]int{"posted again, because the server ended a kept-alive conn": int(st.Reposted)})
+	}
 }
 
 func sum(counts map[string]int) (n int) {

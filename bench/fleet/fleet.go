@@ -277,6 +277,11 @@ func (f *Fleet) Shut(ctx context.Context, group string) error {
 	return each(shares, func(s share) error { return s.worker.Call(ctx, opShut, nameBody{Name: group}, nil) })
 }
 
+// Yield makes the workers take no more of the cores than others leave, for the rest of their lives.
+func (f *Fleet) Yield(ctx context.Context) error {
+	return each(f.all(), func(s share) error { return s.worker.Call(ctx, opYield, nil, nil) })
+}
+
 // Load is that of the hardest worked worker since it was last asked.
 func (f *Fleet) Load(ctx context.Context) (swarm.Load, error) {
 	var mu sync.Mutex

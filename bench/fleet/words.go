@@ -16,6 +16,7 @@ const (
 	opChurn = "churn" // askBody
 	opShake = "shake" // askBody
 	opStall = "stall" // stallBody
+	opYield = "yield" // nothing
 	opLoad  = "load"  // nothing → swarm.Load
 	opHeap  = "heap"  // nothing → int64
 )

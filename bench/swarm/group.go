@@ -250,6 +250,7 @@ type Stats struct {
 	PingInterval time.Duration    `json:"ping_interval"` // as the server says in whole seconds; 0: shorter, none, or nobody has connected
 	Replies      uint64           `json:"replies"`
 	Posts        uint64           `json:"posts"`        // requests to the emulation endpoint that were answered
+	Reposted     uint64           `json:"reposted"`     // those that were sent again, on another conn
 	Shaken       uint64           `json:"shaken"`       // handshakes of handshakers
 	Unanswered   uint64           `json:"unanswered"`   // requests without a reply when asking ended
 	Reopened     uint64           `json:"reopened"`     // clients that came back
@@ -281,6 +282,7 @@ func (s *Stats) Merge(other Stats) {
 	s.PingInterval = max(s.PingInterval, other.PingInterval)
 	s.Replies += other.Replies
 	s.Posts += other.Posts
+	s.Reposted += other.Reposted
 	s.Shaken += other.Shaken
 	s.Unanswered += other.Unanswered
 	s.Reopened += other.Reopened

@@ -20,6 +20,7 @@ type postLine struct {
 
 	queue [][]byte // requests that are not answered
 	sent  int      // so many of them are on their way
+	ahead int      // with so many bytes
 	out   []byte   // what the socket has not taken
 	in    []byte   // half an answer
 	skip  int64    // bytes of an answer's body that are to come
@@ -31,16 +32,20 @@ func (l *postLine) flush() {
 	if len(l.queue) == 0 || l.fd < 0 && !l.dial() || l.state != stateLive {
 		return
 	}
-	ahead := min(len(l.queue), postsAhead)
-	if l.sent >= ahead || len(l.out) > 0 {
-		return
-	}
 	var all []byte
-	for _, request := range l.queue[l.sent:ahead] {
+	for l.sent < min(len(l.queue), postsAhead) {
+		request := l.queue[l.sent]
+		if l.sent > 0 && l.ahead+len(request) > postsAheadBytes {
+			break
+		}
 		all = append(all, request...)
+		l.sent++
+		l.ahead += len(request)
 	}
-	l.sent = ahead
-	if l.secure == nil {
+	switch {
+	case len(all) == 0:
+		return
+	case l.secure == nil:
 		l.put(all)
 		return
 	}
@@ -233,7 +238,8 @@ func (l *postLine) take(b []byte) {
 		}
 		b = b[n:]
 		l.sent--
-		l.forget(1)
+		l.ahead -= len(l.queue[0])
+		l.forget()
 		l.tries = 0
 		l.posts.answered(h.Status)
 		switch {
@@ -251,6 +257,7 @@ func (l *postLine) take(b []byte) {
 
 // broken ends the conn; what was not answered goes out on the next, unless that has come to nothing several times.
 func (l *postLine) broken(why string) {
+	l.posts.group.stats.Reposted += uint64(l.sent)
 	l.hangUp()
 	if len(l.queue) == 0 {
 		return
@@ -276,5 +283,5 @@ func (l *postLine) hangUp() {
 		l.secure.drop(l.fd)
 	}
 	_ = unix.Close(int(l.fd))
-	l.fd, l.state, l.secure, l.sent, l.out, l.in, l.skip = -1, stateClosed, nil, 0, nil, nil, 0
+	l.fd, l.state, l.secure, l.sent, l.ahead, l.out, l.in, l.skip = -1, stateClosed, nil, 0, 0, nil, nil, 0
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"stentor/codec"
@@ -14,8 +13,9 @@ import (
 const (
 	// postLines is how many conns carry what all emulated clients of a group in one worker say.
 	postLines = 4
-	// postsAhead is how many requests may be on their way on one of them.
-	postsAhead = 256
+	// postsAhead and postsAheadBytes are how much may be on its way on one of them: servers bound what comes ahead of an answer.
+	postsAhead      = 64
+	postsAheadBytes = 32 << 10
 	// postsWaitingMax is how many may wait for that: beyond it the server is not keeping up, and requests are dropped and counted.
 	postsWaitingMax = 1 << 16
 	// nodesMax is how many nodes of a cluster the sessions of a group may be on.
@@ -159,12 +159,10 @@ func (p *posts) answered(status int) {
 	}
 }
 
-// forget drops the first requests of a line.
-func (l *postLine) forget(n int) {
-	clear(l.queue[:n])
-	if l.queue = l.queue[n:]; len(l.queue) == 0 {
+// forget drops the first request of a line, which has its answer.
+func (l *postLine) forget() {
+	l.queue[0] = nil
+	if l.queue = l.queue[1:]; len(l.queue) == 0 {
 		l.queue = nil
-	} else if cap(l.queue) > 4*len(l.queue) && cap(l.queue) > postsAhead {
-		l.queue = slices.Clone(l.queue)
 	}
 }
