@@ -144,7 +144,7 @@ func (c *Comparison) Text(w io.Writer, a, b string) {
 			fmt.Fprintf(w, " (%d results without a partner are left out)", s.LeftOver)
 		}
 		fmt.Fprintln(w)
-		if !slices.Equal(s.OverA, s.OverB) {
+		if len(s.OverA) > 0 && len(s.OverB) > 0 && !slices.Equal(s.OverA, s.OverB) { // older results do not tell
 			fmt.Fprintf(w, "  A over %s; B over %s\n", strings.Join(s.OverA, " and "), strings.Join(s.OverB, " and "))
 		}
 		tw := newTable(w)
