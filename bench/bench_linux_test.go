@@ -232,7 +232,6 @@ func TestRefusals(t *testing.T) {
 		{[]string{"fanout", "--max-ratio", "1"}, "--floor"},
 		{[]string{"fanout", "--factor", "1"}, "--factor"},
 		{[]string{"fanout", "--floor", "--floor-program", "/nonexistent", "--subscribers", "1", "--rounds", "1"}, "--floor-program"},
-		{[]string{"fanout", "--url", "wss://example.org/"}, "wss://"},
 		{[]string{"fanout", "--url", "http://example.org/"}, "--target"},
 		{[]string{"fanout", "--url", "ws://127.0.0.1:99999/"}, "--target"},
 		{[]string{"fanout", "--subscribers", "1", "--publications", "1", "--api-url", "http://" + server.Addr() + "/nothing"}, "--api-url"},
@@ -294,7 +293,7 @@ func TestHelp(t *testing.T) {
 		name  string
 		holds []string
 	}{
-		{"", []string{"idle", "idlesub", "fanout", "ping", "many", "api", "engines", "connect", "recover", "churn", "presence", "mixed", "slow", "trickle", "soak", "compare", "page"}},
+		{"", []string{"idle", "idlesub", "fanout", "ping", "many", "api", "engines", "connect", "recover", "churn", "presence", "mixed", "slow", "trickle", "handshakes", "soak", "compare", "page"}},
 		{"idle", []string{"Examples:", "--steps", "--connect-rate float", "(default 4000)"}},
 		{"fanout", []string{"Examples:", "--floor ", "(default 10000)"}},
 		{"mixed", []string{"Examples:", "--overload duration", "3012"}},

@@ -19,7 +19,7 @@ const (
 func scenarios() []*scenario {
 	return []*scenario{
 		idleScenario(), idleSubScenario(), pingScenario(), fanoutScenario(), manyScenario(), apiScenario(), enginesScenario(),
-		connectScenario(), recoverScenario(), churnScenario(), presenceScenario(), slowScenario(), trickleScenario(), mixedScenario(), soakScenario(),
+		connectScenario(), recoverScenario(), churnScenario(), presenceScenario(), slowScenario(), trickleScenario(), handshakesScenario(), mixedScenario(), soakScenario(),
 	}
 }
 

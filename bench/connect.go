@@ -83,6 +83,8 @@ func (o *Connect) check() error {
 		return errors.New("--per-channel must be at least 1")
 	case o.Settle < 0:
 		return errors.New("--settle must not be below 0")
+	case o.Floor.On && o.Target.transport() != swarm.WebSocket:
+		return errors.New("the floor of connect upgrades to a WebSocket: leave out --floor, or take --transport websocket")
 	}
 	return o.Floor.check(&o.Target)
 }
@@ -95,6 +97,7 @@ type connectRun struct {
 	floors  []upgradeFloor
 	opening *measure.Latency
 	rates   []float64
+	secured map[string]int
 }
 
 // upgradeFloor is a process that upgrades.
@@ -141,6 +144,7 @@ func (r *connectRun) fill(s *sides) error {
 		res.AddSpread("server CPU per connect", s.of[0], result.Nanoseconds, result.Less)
 	}
 	res.AddLatency("dialing to live", r.opening)
+	res.AddCount("TLS handshakes of a round", r.secured)
 	if len(r.floors) == 0 {
 		return nil
 	}
@@ -212,6 +216,7 @@ func (r *connectRun) toServer(ctx context.Context) error {
 	}
 	r.judge(span, st.Opening.Percentiles().P99)
 	r.opening.Merge(st.Opening)
+	r.secured = st.Secured
 	r.rates = append(r.rates, per(float64(opened.Live), opened.Took.Seconds()))
 	return nil
 }
@@ -222,7 +227,7 @@ func (r *connectRun) toFloor(ctx context.Context, f *bare.Floor) error {
 	}
 	o := r.options
 	g := o.Target.group(r.place, clientsGroup, swarm.Upgrader, o.Clients)
-	g.Addr, g.Source = f.Addr, "127.0.0.2"
+	g.Addr, g.Source, g.TLS = f.Addr, "127.0.0.2", nil
 	upgraded := make(chan error, 1)
 	go func() {
 		upgraded <- f.Upgrade(ctx, o.Clients, o.Target.Patience+time.Duration(o.Clients)*time.Millisecond)

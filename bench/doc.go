@@ -12,6 +12,7 @@
 //	stentor bench churn           clients that come and go
 //	stentor bench presence        joins, leaves and questions about presence
 //	stentor bench slow, trickle   what healthy clients feel of those that stop reading, or send one byte per second
+//	stentor bench handshakes      what clients feel of TLS handshakes that others make
 //	stentor bench mixed, soak     requests beside a fan-out; everything at once for a long time
 //	stentor bench compare, page   ratios between results; a page with charts
 //	stentor bench --calibrate     coefficients for stentor plan
@@ -30,6 +31,9 @@
 // Every latency counts from the moment at which its message was due by the schedule (package measure says why). A run whose conns do not
 // all get live, or whose messages are missing, come twice or out of order, ends with an error. What shows that the generator and not
 // the server was the limit stands in the result.
+//
+// Target says what carries the messages: WebSocket, HTTP streams, server-sent events, with TLS or without. All scenarios run on all
+// transports, but those whose clients send requests need one in both directions.
 //
 // Linux only: other systems have neither epoll nor /proc.
 package bench

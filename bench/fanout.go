@@ -57,7 +57,7 @@ type Fanout struct {
 func DefaultFanout() Fanout {
 	return Fanout{
 		Target: DefaultTarget(), Subscribers: 10000, Channel: "fanout", PayloadBytes: 100, Pace: Knee, PerSecond: 10, Climb: DefaultClimb(),
-		Duration: 10 * time.Second, Burst: 1, BurstBy: Batch, Publishers: 1, Drain: 10 * time.Second, Pipeline: swarm.Nothing,
+		Duration: 10 * time.Second, Burst: 1, BurstBy: Batch, Publishers: 1, Drain: 10 * time.Second,
 		Floor: DefaultFloor(),
 	}
 }
@@ -181,7 +181,11 @@ func (d *delivery) fill(r *result.Result) {
 	n := float64(d.stats.Deliveries)
 	r.Add("publications", float64(d.publications), result.Number, result.Neither)
 	r.Add("deliveries per second", n/d.Took.Seconds(), result.PerSecond, result.More)
-	r.Add("publications per ws frame", per(n, float64(d.stats.Frames)), result.Number, result.Neither)
+	r.Add("publications per ws frame or chunk", per(n, float64(d.stats.Frames)), result.Number, result.Neither)
+	r.Add("bytes read per delivery", per(float64(d.stats.Bytes), n), result.Bytes, result.Less)
+	if d.stats.Records > 0 {
+		r.Add("TLS records per delivery", per(float64(d.stats.Records), n), result.Number, result.Less)
+	}
 	if d.Server > 0 {
 		r.Add("server CPU per delivery", per(float64(d.Server), n), result.Nanoseconds, result.Less)
 		r.Add("server CPU", d.serverCores(), result.Cores, result.Less)

@@ -108,6 +108,8 @@ func deliver(ctx context.Context, r *rig, f *fleet.Fleet, group string, drain ti
 	d.stats, err = f.Stats(ctx, true, group)
 	d.stats.Deliveries -= before.Deliveries
 	d.stats.Frames -= before.Frames
+	d.stats.Bytes -= before.Bytes
+	d.stats.Records -= before.Records
 	return d, complete, err
 }
 

@@ -102,7 +102,7 @@ func (r *fanoutRun) compare(ctx context.Context) (*comparison, error) {
 		return nil, err
 	}
 	if len(st.Sample) == 0 {
-		return nil, fmt.Errorf("no subscriber got a ws frame with exactly one publication")
+		return nil, fmt.Errorf("no subscriber got a ws frame, or a chunk of a response, with exactly one publication")
 	}
 	c := &comparison{fanoutRun: r, template: st.Sample}
 	if err := c.start(ctx); err != nil {
@@ -152,7 +152,7 @@ func (c *comparison) start(ctx context.Context) error {
 func (c *comparison) receive(ctx context.Context, f *bare.Floor, to *receivers) error {
 	o := c.options
 	g := o.Target.group(c.place, to.group, swarm.Receiver, o.Subscribers)
-	g.Addr, g.Source = f.Addr, "127.0.0.2"
+	g.Addr, g.Source, g.TLS = f.Addr, "127.0.0.2", nil
 	accepted := make(chan error, 1)
 	go func() {
 		accepted <- f.Accept(ctx, o.Subscribers, 2*o.Target.Patience+time.Duration(o.Subscribers)*time.Millisecond)

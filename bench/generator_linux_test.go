@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -16,59 +17,90 @@ import (
 	"stentor/bench/swarm"
 )
 
-// What the generator itself needs for a client, in a worker of its own: with a token, a subscription and publications received.
+// What the generator itself needs for a client, in a worker of its own: with a token, a subscription and publications received. TLS is
+// mostly what crypto/tls keeps for a conn.
 func TestGeneratorMemory(t *testing.T) {
-	const clients, bytesMax = 2000, 100
-	server := serve(t, benchtest.Config{Secret: "s3cret", History: 10})
+	plain := serve(t, benchtest.Config{Secret: "s3cret", History: 10})
+	secured := serve(t, benchtest.Config{Secret: "s3cret", History: 10, TLS: true})
+	for _, c := range []struct {
+		server    *benchtest.Server
+		transport swarm.Transport
+		version   string
+		recovers  bool
+		bytesMax  float64
+	}{
+		{plain, swarm.WebSocket, "", false, 64},
+		{plain, swarm.WebSocket, "", true, 80},
+		{plain, swarm.HTTPStream, "", false, 90},
+		{plain, swarm.SSE, "", true, 100},
+		{plain, swarm.UniSSE, "", true, 100},
+		{secured, swarm.WebSocket, "1.2", false, 8 << 10},
+		{secured, swarm.SSE, "1.3", false, 8 << 10},
+	} {
+		t.Run(fmt.Sprintf("%s TLS=%q recovers=%v", c.transport, c.version, c.recovers), func(t *testing.T) {
+			target := DefaultTarget()
+			target.URL, target.TokenSecret, target.ConnectRate, target.SourceCount = "ws://"+c.server.Addr(), "s3cret", 0, 3
+			target.Transport = string(c.transport)
+			if c.server == secured {
+				target.URL = "wss://" + c.server.Addr()
+				target.Secure = Secure{Insecure: true, Version: c.version}
+			}
+			if each := generatorMemory(t, c.server, target, c.recovers); each > c.bytesMax {
+				t.Errorf("%.1f bytes per client, the most is %.0f", each, c.bytesMax)
+			} else {
+				t.Logf("%.1f bytes per client", each)
+			}
+		})
+	}
+}
+
+// generatorMemory is the heap of a worker per client.
+func generatorMemory(t *testing.T, server *benchtest.Server, target Target, recovers bool) float64 {
+	clients := 2000
+	if target.Secure.Insecure {
+		clients = 600 // handshakes take their time
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	for _, recovers := range []bool{false, true} {
-		worker, err := pipe.Self("bench", workerName)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := fleet.Start(worker, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		// A few clients first: tables and buffers that all share are there then.
-		target := DefaultTarget()
-		target.URL, target.TokenSecret, target.ConnectRate, target.SourceCount = "ws://"+server.Addr()+"/connection/websocket", "s3cret", 0, 3
-		p, err := target.locate(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		heapWith := func(name string, count int) int64 {
-			g := target.group(p, name, swarm.Subscriber, count)
-			g.Channels, g.Subscribed, g.Recover = name, 1, recovers
-			if _, err := f.Open(ctx, g); err != nil {
-				t.Fatal(err)
-			}
-			payload, err := measure.AppendPayload(nil, measure.Stamp{Number: 1, Due: swarm.Monotonic()}, 100)
-			if err != nil {
-				t.Fatal(err)
-			}
-			server.Publish(name, payload)
-			if all, err := f.Await(ctx, name, time.Minute, 1); err != nil || !all {
-				t.Fatalf("%v %v", all, err)
-			}
-			heap, err := f.Heap(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return heap
-		}
-		few := heapWith("few", 100)
-		// A group has two histograms of its own, whatever its size.
-		small := heapWith("small", 100)
-		many := heapWith("many", clients)
-		if each := float64(many-small-(small-few)) / (clients - 100); each > bytesMax {
-			t.Errorf("recovers=%v: %.1f bytes per client, the most is %d", recovers, each, bytesMax)
-		} else {
-			t.Logf("recovers=%v: %.1f bytes per client", recovers, each)
-		}
+	worker, err := pipe.Self("bench", workerName)
+	if err != nil {
+		t.Fatal(err)
 	}
+	f, err := fleet.Start(worker, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := target.locate(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel := fmt.Sprintf("%s-%s-%v", target.Transport, target.Secure.Version, recovers)
+	heapWith := func(name string, count int) int64 {
+		g := target.group(p, name, swarm.Subscriber, count)
+		g.Channels, g.Subscribed, g.Recover = name+channel, 1, recovers
+		if _, err := f.Open(ctx, g); err != nil {
+			t.Fatal(err)
+		}
+		payload, err := measure.AppendPayload(nil, measure.Stamp{Number: 1, Due: swarm.Monotonic()}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Publish(name+channel, payload)
+		if all, err := f.Await(ctx, name, time.Minute, 1); err != nil || !all {
+			t.Fatalf("%v %v", all, err)
+		}
+		heap, err := f.Heap(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return heap
+	}
+	// A few clients first: tables and buffers that all share are there then. A group has two histograms of its own, whatever its size.
+	few := heapWith("few", 100)
+	small := heapWith("small", 100)
+	many := heapWith("many", clients)
+	return float64(many-small-(small-few)) / float64(clients-100)
 }
 
 func TestServerThatIsStarted(t *testing.T) {

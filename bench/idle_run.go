@@ -34,7 +34,7 @@ func (o *Idle) run(ctx context.Context, rig *rig) error {
 	most := steps[len(steps)-1]
 	r := &idleRun{rig: rig, options: o, seen: map[string]struct{}{}}
 	if o.PprofURL != "" {
-		r.pprof = probe.NewPprof(rig.page(o.PprofURL))
+		r.pprof = probe.NewPprof(rig.page(o.PprofURL), rig.place.trust)
 	}
 	if r.fleet, err = rig.fleet(most, o.Target.Workers); err != nil {
 		return err
@@ -166,6 +166,10 @@ func (r *idleRun) look(ctx context.Context, step idleStep, wait time.Duration) e
 func (r *rig) counts(st swarm.Stats) {
 	r.result.AddCount("conns that ended", st.Closes)
 	r.result.AddCount("faults", st.Faults)
+	r.result.AddCount("TLS handshakes", st.Secured)
+	if st.Reposted > 0 {
+		r.result.AddCount("emulation", map[string]int{"posted again, because the server ended a kept-alive conn": int(st.Reposted)})
+	}
 }
 
 func sum(counts map[string]int) (n int) {

@@ -64,7 +64,7 @@ func mixedScenario() *scenario {
 	o := DefaultMixed()
 	return &scenario{
 		name: "mixed", short: "requests beside a fan-out, also under overload", long: mixedLong, example: mixedExample,
-		target: &o.Fanout.Target, flags: o.flags, run: o.run,
+		target: &o.Fanout.Target, requests: true, flags: o.flags, run: o.run,
 		plan: func() (int, error) { return o.Fanout.Subscribers + o.Requesters, o.check() },
 	}
 }
@@ -100,6 +100,8 @@ func (o *Mixed) check() error {
 		return fmt.Errorf("--request %q is not subscribe, unsubscribe, publish, ping, presence, presence_stats or history", o.Request)
 	}
 	switch {
+	case o.Request == swarm.Ping && o.Fanout.Target.transport() != swarm.WebSocket:
+		return errors.New("--request ping is a ping of a ws frame: it needs --transport websocket")
 	case o.RequestRate <= 0:
 		return errors.New("--request-rate must be above 0")
 	case o.Phase <= 0 || o.Rounds < 1:

@@ -36,7 +36,7 @@ func (n *node) reach(ctx context.Context, p *progress, clients int, ended func(e
 	if n.place, err = t.locate(ctx); err != nil {
 		return err
 	}
-	n.api = publish.New(n.place.api, t.APIKey)
+	n.api = publish.New(n.place.api, t.APIKey, n.place.trust)
 	if n.launched != nil {
 		p.phase(launch.ReadyTimeout, "waiting for the server on %s", n.place.addr)
 		if err := n.launched.Await(ctx, n.place.addr.String()); err != nil {
@@ -129,8 +129,11 @@ func (n *node) resident() int64 {
 
 // page is the address of a page of the server: address itself, or on the target's host if it is only a path.
 func (n *node) page(address string) string {
-	if strings.HasPrefix(address, "/") {
-		return "http://" + n.place.host + address
+	switch {
+	case !strings.HasPrefix(address, "/"):
+		return address
+	case n.place.tls != nil:
+		return "https://" + n.place.host + address
 	}
-	return address
+	return "http://" + n.place.host + address
 }

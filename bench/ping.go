@@ -76,6 +76,8 @@ func (o *Pinged) check() error {
 		return errors.New("--window and --tick must be above 0")
 	case o.Settle < 0:
 		return errors.New("--settle must not be below 0")
+	case o.Floor.On && o.Target.transport() != swarm.WebSocket:
+		return errors.New("the floor of ping speaks ws frames: leave out --floor, or take --transport websocket")
 	}
 	return o.Floor.check(&o.Target)
 }
@@ -164,7 +166,7 @@ func (r *pingRun) startFloor(ctx context.Context) error {
 		return err
 	}
 	g := o.Target.group(r.place, "clients of the floor", swarm.Upgrader, o.Clients)
-	g.Addr, g.Source = r.floor.Addr, "127.0.0.2"
+	g.Addr, g.Source, g.TLS = r.floor.Addr, "127.0.0.2", nil
 	upgraded := make(chan error, 1)
 	go func() {
 		upgraded <- r.floor.Upgrade(ctx, o.Clients, 2*o.Target.Patience+time.Duration(o.Clients)*time.Millisecond)

@@ -49,7 +49,7 @@ const presenceExample = `  # 100 channels, 800 joins and leaves a second, each t
 func presenceScenario() *scenario {
 	o := DefaultPresence()
 	return &scenario{
-		name: "presence", short: "joins, leaves and questions about presence", long: presenceLong, example: presenceExample, target: &o.Target,
+		name: "presence", short: "joins, leaves and questions about presence", long: presenceLong, example: presenceExample, target: &o.Target, requests: true,
 		flags: o.flags, run: o.run,
 		plan: func() (int, error) { return o.Channels * (o.Watchers + o.Movers + o.Readers), o.check() },
 	}

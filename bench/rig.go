@@ -44,7 +44,7 @@ func newRig(ctx context.Context, sc *scenario, s *Streams, clients int) (*rig, e
 	r.watch = newWatch(r.server, r.machine, r.ownCPU)
 	files, _ := fleet.FilesMax()
 	r.result = result.Result{
-		Scenario: sc.name, Title: sc.short, Command: strings.Join(s.CommandLine, " "), Target: r.place.url, Started: time.Now(),
+		Scenario: sc.name, Title: sc.short, Command: strings.Join(s.CommandLine, " "), Target: r.place.url, Over: r.target.over(r.place), Started: time.Now(),
 		Machine: result.Machine{
 			OS: runtime.GOOS + "/" + runtime.GOARCH, Kernel: r.machine.Kernel, CPU: r.machine.CPU, Cores: runtime.NumCPU(),
 			Memory: r.machine.Memory, Files: files,
@@ -69,6 +69,9 @@ func (r *rig) beside(name, command string, clients int) (*node, error) {
 
 // fleet starts worker processes for so many conns. They end with close.
 func (r *rig) fleet(conns, workers int) (*fleet.Fleet, error) {
+	if r.place.tls != nil {
+		conns += swarm.ShakesMax * max(1, workers)
+	}
 	n, err := fleet.Size(conns, workers)
 	if err != nil {
 		return nil, err

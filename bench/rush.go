@@ -54,7 +54,7 @@ func newCallers(n *node, count int) (callers, error) {
 	c := make(callers, count)
 	for p := range c {
 		var err error
-		if c[p], err = publish.NewLine(n.place.api, n.target.APIKey); err != nil {
+		if c[p], err = publish.NewLine(n.place.api, n.target.APIKey, n.place.trust); err != nil {
 			return nil, err
 		}
 	}

@@ -23,8 +23,9 @@ import (
 type scenario struct {
 	name, short, long, example string
 
-	target *Target
-	flags  func(*pflag.FlagSet)
+	target   *Target
+	requests bool // some clients send requests, which unidirectional ones cannot
+	flags    func(*pflag.FlagSet)
 	// plan checks the options before anything is started, and says how many clients are connected at the same time, at most.
 	plan func() (clients int, err error)
 	// run fills the result of the rig. Its error says why there are no figures, that messages got lost, or that a figure is over its
@@ -152,6 +153,9 @@ func (sc *scenario) measure(ctx context.Context, s *Streams) (*result.Result, er
 	}
 	clients, err := sc.plan()
 	if err != nil {
+		return nil, err
+	}
+	if err := sc.target.check(sc.name, sc.requests); err != nil {
 		return nil, err
 	}
 	rig, err := newRig(ctx, sc, s, clients)

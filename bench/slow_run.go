@@ -98,7 +98,7 @@ func (r *slowRun) openMetrics(ctx context.Context) {
 	if r.options.MetricsURL == "" {
 		return
 	}
-	r.metrics = probe.NewMetrics(r.page(r.options.MetricsURL))
+	r.metrics = probe.NewMetrics(r.page(r.options.MetricsURL), r.place.trust)
 	if _, err := r.closed3008(ctx); err != nil {
 		r.metrics = nil
 		r.result.Notes = append(r.result.Notes, "the server's count of 3008 is not known ("+err.Error()+"): stalled clients read again at the end of a phase")

@@ -43,7 +43,7 @@ const soakParts = 20
 func soakScenario() *scenario {
 	o := DefaultSoak()
 	return &scenario{
-		name: "soak", short: "everything at once for a long time", long: soakLong, example: soakExample, target: &o.Mixed.Fanout.Target,
+		name: "soak", short: "everything at once for a long time", long: soakLong, example: soakExample, target: &o.Mixed.Fanout.Target, requests: true,
 		flags: o.flags, run: o.run,
 		plan: func() (int, error) { return o.Mixed.Fanout.Subscribers + o.Mixed.Requesters + o.Churners, o.check() },
 	}

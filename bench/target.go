@@ -2,11 +2,13 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,18 +37,21 @@ type Target struct {
 	Source      string // empty: 127.0.0.2 for a server on loopback, else the kernel's choice
 	SourceCount int
 	Patience    time.Duration
+	Transport   string
+	Emulation   string // path; empty: where servers usually have it
+	Secure      Secure
 }
 
 // DefaultTarget is a server that runs on this machine with its defaults.
 func DefaultTarget() Target {
 	return Target{
-		URL: "ws://127.0.0.1:8000/connection/websocket", User: "user-{n}", ConnectRate: 4000, InFlightMax: 512,
-		SourceCount: 64, Patience: 20 * time.Second,
+		URL: "ws://127.0.0.1:8000", User: "user-{n}", ConnectRate: 4000, InFlightMax: 512,
+		SourceCount: 64, Patience: 20 * time.Second, Transport: string(swarm.WebSocket),
 	}
 }
 
 func (t *Target) flags(f *pflag.FlagSet) {
-	f.StringVar(&t.URL, "target", t.URL, "WebSocket address of the server (ws:// only)")
+	f.StringVar(&t.URL, "target", t.URL, "address of the server: ws:// or http://, with TLS wss:// or https://; without a path, that of --transport is taken, such as /connection/websocket")
 	f.StringVar(&t.URL, "url", t.URL, "the same as --target")
 	_ = f.MarkHidden("url") // an older name; the flag exists
 	f.StringVar(&t.Server, "server", t.Server, "command that starts the server for this run; {port} in it is a free port, which --target then gets")
@@ -56,7 +61,10 @@ func (t *Target) flags(f *pflag.FlagSet) {
 	f.StringVar(&t.TokenSecret, "token-hmac-secret", t.TokenSecret, "sign an HS256 token for each client with this secret (client.token.hmac_secret_key); empty: anonymous clients")
 	f.StringVar(&t.User, "user", t.User, "user id in the tokens; {n} is the number of the client")
 	f.StringVar(&t.Origin, "origin", t.Origin, "Origin header of the clients; empty: none")
-	f.BoolVar(&t.Protobuf, "protobuf", t.Protobuf, "speak Protobuf instead of JSON")
+	f.StringVar(&t.Transport, "transport", t.Transport, "what carries the messages: websocket, http_stream, sse, uni_sse, uni_http_stream, uni_websocket; unidirectional clients have their channels from the channels claim of their tokens, or ask for them without one")
+	f.StringVar(&t.Emulation, "emulation-path", t.Emulation, "where clients on http_stream and sse post their commands (default "+swarm.EmulationPath+")")
+	f.BoolVar(&t.Protobuf, "protobuf", t.Protobuf, "speak Protobuf instead of JSON; not with sse and unidirectional transports")
+	t.Secure.flags(f)
 	f.IntVar(&t.Workers, "workers", t.Workers, "worker processes for the main clients; 0: as few as the descriptor limit allows")
 	f.Float64Var(&t.ConnectRate, "connect-rate", t.ConnectRate, "conns opened per second; 0: as fast as --in-flight allows")
 	f.IntVar(&t.InFlightMax, "in-flight", t.InFlightMax, "conns per worker that are opening at the same time")
@@ -67,38 +75,41 @@ func (t *Target) flags(f *pflag.FlagSet) {
 
 // place is where a target is: its URL taken apart and its name looked up.
 type place struct {
-	url    string
-	addr   netip.AddrPort
-	host   string // for the Host header
-	path   string // with query
-	api    string
-	source string
+	url       string
+	transport swarm.Transport
+	tls       *swarm.TLS  // nil: plain
+	trust     *tls.Config // of HTTP clients beside the swarm; nil: plain
+	addr      netip.AddrPort
+	host      string // for the Host header
+	path      string // with query
+	api       string
+	source    string
 }
 
 // locate checks the target and finds its address.
 func (t *Target) locate(ctx context.Context) (place, error) {
-	u, err := url.Parse(t.URL)
+	u, err := t.parse()
 	if err != nil {
-		return place{}, fmt.Errorf("--target: %w", err)
+		return place{}, err
 	}
-	switch {
-	case u.Scheme == "wss":
-		return place{}, errors.New("--target: wss:// is not for this generator, which drives raw sockets: measure the plain port")
-	case u.Scheme != "ws" || u.Host == "":
-		return place{}, fmt.Errorf("--target: %q is not like ws://127.0.0.1:8000/connection/websocket", t.URL)
-	case t.SourceCount < 1 || t.InFlightMax < 1 || t.Patience <= 0:
-		return place{}, errors.New("--source-count, --in-flight and --patience must be above 0")
-	case t.ConnectRate < 0:
-		return place{}, errors.New("--connect-rate must not be below 0")
+	p := place{url: t.URL, transport: t.transport(), host: u.Host, path: u.RequestURI(), api: t.APIURL, source: t.Source}
+	if p.tls, err = t.Secure.settings(u); err != nil {
+		return place{}, err
 	}
-	p := place{url: t.URL, host: u.Host, path: u.RequestURI(), api: t.APIURL, source: t.Source}
-	if t.Protobuf {
+	scheme, port := "http", 80
+	if p.tls != nil {
+		scheme, port = "https", 443
+		if p.trust, err = p.tls.Config(); err != nil {
+			return place{}, err
+		}
+		p.trust.ServerName = t.Secure.ServerName // otherwise that of each URL
+	}
+	if t.Protobuf && p.transport.Framed() {
 		p.path = withProtobuf(u)
 	}
 	if p.api == "" {
-		p.api = "http://" + u.Host + "/api"
+		p.api = scheme + "://" + u.Host + "/api"
 	}
-	port := 80
 	if u.Port() != "" {
 		if port, err = strconv.Atoi(u.Port()); err != nil || port < 1 || port > 65535 {
 			return place{}, fmt.Errorf("--target: %q is not a port", u.Port())
@@ -113,6 +124,70 @@ func (t *Target) locate(ctx context.Context) (place, error) {
 		p.source = "127.0.0.2"
 	}
 	return p, nil
+}
+
+// transport is what carries the messages; one that check has let through.
+func (t *Target) transport() swarm.Transport {
+	if t.Transport == "" {
+		return swarm.WebSocket
+	}
+	return swarm.Transport(t.Transport)
+}
+
+// check looks at the options that need no look-up. Requests say that some clients of the scenario send them.
+func (t *Target) check(scenario string, requests bool) error {
+	transport, err := swarm.ParseTransport(string(t.transport()))
+	switch {
+	case err != nil:
+		return fmt.Errorf("--transport: %w", err)
+	case requests && transport.Uni():
+		return fmt.Errorf("%s has clients that send requests: it needs a transport in both directions (websocket, http_stream, sse), not %s", scenario, transport)
+	case t.Protobuf && !transport.Binary():
+		return fmt.Errorf("--protobuf is not for %s, which carries JSON only", transport)
+	}
+	_, err = t.parse()
+	return err
+}
+
+// parse takes the URL apart, with the path of the transport if it has none.
+func (t *Target) parse() (*url.URL, error) {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return nil, fmt.Errorf("--target: %w", err)
+	}
+	switch {
+	case !slices.Contains([]string{"ws", "http", "wss", "https"}, u.Scheme) || u.Host == "":
+		return nil, fmt.Errorf("--target: %q is not like ws://127.0.0.1:8000 or wss://example.org/connection/websocket", t.URL)
+	case t.SourceCount < 1 || t.InFlightMax < 1 || t.Patience <= 0:
+		return nil, errors.New("--source-count, --in-flight and --patience must be above 0")
+	case t.ConnectRate < 0:
+		return nil, errors.New("--connect-rate must not be below 0")
+	}
+	own := t.transport()
+	for _, other := range swarm.Transports {
+		if u.Path == other.Path() && other != own {
+			return nil, fmt.Errorf("--target: %s is the path of %s: leave it out, or take --transport %s", u.Path, other, other)
+		}
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = own.Path()
+	}
+	return u, nil
+}
+
+// over names what the messages travel in.
+func (t *Target) over(p place) string {
+	text := string(p.transport)
+	if t.Protobuf {
+		text += ", protobuf"
+	}
+	if p.tls == nil {
+		return text
+	}
+	if p.tls.Version == "" {
+		return text + ", TLS"
+	}
+	return text + ", TLS " + p.tls.Version
 }
 
 // moveTo gives the target another port.
@@ -154,6 +229,7 @@ func (t *Target) group(p place, name string, role swarm.Role, count int) swarm.G
 	return swarm.Group{
 		Name: name, Role: role, Count: count,
 		Addr: p.addr.String(), Host: p.host, Path: p.path, Origin: t.Origin, Protobuf: t.Protobuf,
+		Transport: p.transport, Emulation: t.Emulation, TLS: p.tls,
 		Source: p.source, SourceCount: t.SourceCount, ConnectRate: t.ConnectRate, InFlightMax: t.InFlightMax, Patience: t.Patience,
 		Users: t.User, TokenSecret: t.TokenSecret, PerChannel: 1,
 	}

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"stentor/codec/ws"
 )
 
 // closeTimeout is how long a slow client may take to read its close frame.
@@ -18,7 +16,8 @@ const sendBytes = 64 << 10
 
 // queue is what a client has not read yet. A goroutine writes it.
 type queue struct {
-	conn net.Conn
+	conn     net.Conn
+	farewell []byte // to a client that is too slow
 
 	mu    sync.Mutex
 	more  *sync.Cond
@@ -26,8 +25,8 @@ type queue struct {
 	ended bool
 }
 
-func newQueue(conn net.Conn) *queue {
-	q := &queue{conn: conn}
+func newQueue(conn net.Conn, farewell []byte) *queue {
+	q := &queue{conn: conn, farewell: farewell}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(sendBytes)
 	}
@@ -36,7 +35,7 @@ func newQueue(conn net.Conn) *queue {
 	return q
 }
 
-// add queues b. False says that the client has just become too slow: it gets a close frame after what is being written.
+// add queues b. False says that the client has just become too slow: it gets the farewell after what is being written.
 func (q *queue) add(b []byte, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -47,7 +46,7 @@ func (q *queue) add(b []byte, most int) bool {
 	if q.bytes = append(q.bytes, b...); len(q.bytes) <= most {
 		return true
 	}
-	q.bytes, q.ended = ws.AppendClose(nil, 3008, "slow"), true
+	q.bytes, q.ended = q.farewell, true
 	_ = q.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 	return false
 }

@@ -1,18 +1,24 @@
 // Package benchtest is a small server of the client protocol for the tests of the load generator: enough of connect, subscribe,
-// recovery, joins, unsubscribe, publish, presence, pings and the HTTP API to be loaded, one goroutine per conn, and faults on request:
-// publications that are lost, sent twice or out of order, frames cut to pieces, closes. It is no part of the program.
+// recovery, joins, unsubscribe, publish, presence, pings and the HTTP API to be loaded, over all transports of HTTP/1.1, plain or with TLS,
+// one goroutine per conn, and faults on request: publications that are lost, sent twice or out of order, frames cut to pieces, closes. It
+// is no part of the program.
 package benchtest
 
 import (
 	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/pprof"
+	"path"
 	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"stentor/codec"
 	"stentor/codec/ws"
@@ -35,6 +41,8 @@ type Config struct {
 	NoMetrics bool          // no page of metrics
 	Deny      string        // subscriptions to this channel get error 103
 	HeadMax   time.Duration // close a conn whose head is not whole in time; 0: never
+	TLS       bool          // with the certificate of net/http/httptest
+	Hang      int           // close the conn of every n-th request to the emulation endpoint without an answer; 0: none
 }
 
 // Server is a running server.
@@ -48,15 +56,19 @@ type Server struct {
 	slow     int // clients closed with 3008
 	joins    int
 	users    map[string]int
+	sessions map[string]*client
+	posts    int
 	pongs    int
 	stopPing chan struct{}
 }
 
 // client is one conn.
 type client struct {
-	server *Server
-	form   codec.Form
-	conn   net.Conn
+	server    *Server
+	form      codec.Form
+	conn      net.Conn
+	transport string // as in the paths; empty: websocket
+	session   string
 
 	mu       sync.Mutex // of writes
 	answered bool       // has its connect reply
@@ -80,10 +92,15 @@ func StartAt(addr string, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, channels: map[string]*channel{}, clients: map[*client]struct{}{},
-		users: map[string]int{}, stopPing: make(chan struct{}),
+		users: map[string]int{}, sessions: map[string]*client{}, stopPing: make(chan struct{}),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/connection/websocket", s.upgrade)
+	mux.HandleFunc("/connection/uni_websocket", s.upgrade)
+	for _, transport := range []string{"http_stream", "sse", "uni_http_stream", "uni_sse"} {
+		mux.HandleFunc("/connection/"+transport, func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, transport) })
+	}
+	mux.HandleFunc("/emulation", s.emulation)
 	mux.HandleFunc("/api/", s.api)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	if !cfg.NoMetrics {
@@ -93,7 +110,13 @@ func StartAt(addr string, cfg Config) (*Server, error) {
 	s.http.Listener.Close()
 	s.http.Listener = l
 	s.http.Config.ReadHeaderTimeout = cfg.HeadMax
-	s.http.Start()
+	s.http.Config.ReadTimeout = cfg.HeadMax
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that go in the middle are meant
+	if cfg.TLS {
+		s.http.StartTLS()
+	} else {
+		s.http.Start()
+	}
 	if cfg.PingEvery > 0 {
 		go s.ping()
 	}
@@ -102,6 +125,21 @@ func StartAt(addr string, cfg Config) (*Server, error) {
 
 // Addr is where it listens, host and port.
 func (s *Server) Addr() string { return s.http.Listener.Addr().String() }
+
+// CA is the certificate of a server with TLS, in PEM.
+func (s *Server) CA() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw}))
+}
+
+// ServerName is what that certificate is for.
+const ServerName = "example.com"
+
+// Posts is how many requests to the emulation endpoint were answered.
+func (s *Server) Posts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.posts
+}
 
 // Close ends the server and all its conns.
 func (s *Server) Close() {
@@ -137,7 +175,7 @@ func (s *Server) Kick(code uint16, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.clients {
-		c.write(ws.AppendClose(nil, code, reason))
+		c.end(code, reason)
 		c.conn.Close()
 	}
 }
@@ -170,9 +208,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.Close()
-	c := &client{server: s, conn: conn}
+	c := &client{server: s, conn: conn, transport: path.Base(r.URL.Path)}
 	if s.cfg.QueueMax > 0 {
-		c.queue = newQueue(conn)
+		c.queue = newQueue(conn, c.farewell(3008, "slow"))
 		defer c.queue.close()
 	}
 	protocol := ""
@@ -205,7 +243,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 			c.write(ws.AppendFrame(nil, ws.OpPong, event.Payload))
 		case ws.EventMessage:
 			if !c.commands(event.Payload) {
-				c.write(ws.AppendClose(nil, 3501, "bad request"))
+				c.end(3501, "bad request")
 				return
 			}
 		case ws.EventClose:
@@ -218,6 +256,7 @@ func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
+	delete(s.sessions, c.session)
 	for name := range s.channels {
 		s.leave(name, c)
 	}
@@ -225,6 +264,9 @@ func (s *Server) forget(c *client) {
 
 // commands handles one ws message. False ends the conn.
 func (c *client) commands(data []byte) bool {
+	if c.uni() {
+		return c.introduced(data)
+	}
 	for len(data) > 0 {
 		var cmd codec.Command
 		rest, err := codec.DecodeCommand(c.form, data, &cmd)
@@ -254,6 +296,11 @@ func (c *client) command(cmd *codec.Command) bool {
 		return false
 	}
 	reply.ID = cmd.ID
+	if c.emulated() && reply.Connect != nil {
+		c.session = uuid.NewString()
+		c.server.sessions[c.session] = c
+		reply.Connect.Session, reply.Connect.Node = c.session, nodeName
+	}
 	text, err := codec.AppendReply(nil, c.form, reply)
 	if err == nil {
 		c.send(text)
@@ -269,7 +316,7 @@ func (s *Server) answer(c *client, cmd *codec.Command) *codec.Reply {
 		if s.cfg.Secret != "" {
 			token, err := jwt.Parse(cmd.Connect.Token, func(*jwt.Token) (any, error) { return []byte(s.cfg.Secret), nil }, jwt.WithValidMethods([]string{"HS256"}))
 			if err != nil {
-				c.write(ws.AppendClose(nil, 3500, "invalid token"))
+				c.end(3500, "invalid token")
 				return nil
 			}
 			user, _ = token.Claims.GetSubject()
@@ -340,8 +387,15 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// send writes one delimited message as a ws frame.
+// send writes one delimited message as a ws frame, or as a chunk of the response.
 func (c *client) send(message []byte) {
+	if c.uni() {
+		message = inside(message)
+	}
+	if c.streamed() {
+		c.write(c.chunk(message))
+		return
+	}
 	op := ws.OpBinary
 	if c.form == codec.JSON {
 		op, message = ws.OpText, message[:len(message)-1]

@@ -236,6 +236,11 @@ func (f *Fleet) Churn(ctx context.Context, group string, perSecond float64) erro
 	return f.atRate(ctx, opChurn, group, perSecond)
 }
 
+// Shake lets a group of handshakers secure perSecond conns a second, in all; 0 ends it.
+func (f *Fleet) Shake(ctx context.Context, group string, perSecond float64) error {
+	return f.atRate(ctx, opShake, group, perSecond)
+}
+
 // atRate gives each worker its share of perSecond.
 func (f *Fleet) atRate(ctx context.Context, op, group string, perSecond float64) error {
 	shares := f.groups[group]
@@ -270,6 +275,11 @@ func (f *Fleet) Shut(ctx context.Context, group string) error {
 	shares := f.groups[group]
 	delete(f.groups, group)
 	return each(shares, func(s share) error { return s.worker.Call(ctx, opShut, nameBody{Name: group}, nil) })
+}
+
+// Yield makes the workers take no more of the cores than others leave, for the rest of their lives.
+func (f *Fleet) Yield(ctx context.Context) error {
+	return each(f.all(), func(s share) error { return s.worker.Call(ctx, opYield, nil, nil) })
 }
 
 // Load is that of the hardest worked worker since it was last asked.

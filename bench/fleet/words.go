@@ -14,7 +14,9 @@ const (
 	opLeave = "leave" // nameBody
 	opBack  = "back"  // nameBody → swarm.Opened
 	opChurn = "churn" // askBody
+	opShake = "shake" // askBody
 	opStall = "stall" // stallBody
+	opYield = "yield" // nothing
 	opLoad  = "load"  // nothing → swarm.Load
 	opHeap  = "heap"  // nothing → int64
 )

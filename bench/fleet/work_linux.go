@@ -65,8 +65,12 @@ func obey(s *swarm.Swarm, op string, body json.RawMessage, reply pipe.Reply) err
 		})
 	case opChurn:
 		return with(body, func(b askBody) error { return at(reply)(nil, s.Churn(b.Name, b.PerSecond)) })
+	case opShake:
+		return with(body, func(b askBody) error { return at(reply)(nil, s.Shake(b.Name, b.PerSecond)) })
 	case opStall:
 		return with(body, func(b stallBody) error { return at(reply)(nil, s.Stall(b.Name, b.Stalled)) })
+	case opYield:
+		return at(reply)(nil, yield())
 	case opLoad:
 		return at(reply)(s.Load(), nil)
 	case opHeap:

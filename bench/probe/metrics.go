@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,9 +24,10 @@ type Metrics struct {
 	http *http.Client
 }
 
-// NewMetrics takes the address of the page, such as http://127.0.0.1:8000/metrics.
-func NewMetrics(url string) *Metrics {
-	return &Metrics{url: url, http: &http.Client{Timeout: metricsTimeout}}
+// NewMetrics takes the address of the page, such as http://127.0.0.1:8000/metrics. secured is for an https address; nil: whatever the
+// system trusts.
+func NewMetrics(url string, secured *tls.Config) *Metrics {
+	return &Metrics{url: url, http: &http.Client{Timeout: metricsTimeout, Transport: overTLS(secured)}}
 }
 
 // Sum adds up all series of a metric whose labels hold each of labels, written as on the page: code="3008".

@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +25,18 @@ type Pprof struct {
 	http *http.Client
 }
 
-// NewPprof takes the address of the pages, such as http://127.0.0.1:8000/debug/pprof.
-func NewPprof(base string) *Pprof {
-	return &Pprof{base: strings.TrimRight(base, "/"), http: &http.Client{Timeout: pprofTimeout}}
+// NewPprof takes the address of the pages, such as http://127.0.0.1:8000/debug/pprof. secured is for an https address; nil: whatever the system trusts.
+func NewPprof(base string, secured *tls.Config) *Pprof {
+	return &Pprof{base: strings.TrimRight(base, "/"), http: &http.Client{Timeout: pprofTimeout, Transport: overTLS(secured)}}
+}
+
+// overTLS is what carries questions to a server with such a certificate.
+func overTLS(secured *tls.Config) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if secured != nil {
+		t.TLSClientConfig = secured.Clone()
+	}
+	return t
 }
 
 // Heap is what is alive after a collection.

@@ -86,14 +86,14 @@ func TestPprof(t *testing.T) {
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	h, err := NewPprof(server.URL + "/debug/pprof/").Heap(context.Background())
+	h, err := NewPprof(server.URL+"/debug/pprof/", nil).Heap(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if h.Bytes < 1000 || h.Objects < 100 || h.Goroutines < 2 || h.Sys < h.Bytes {
 		t.Errorf("%+v", h)
 	}
-	if _, err := NewPprof(server.URL).Heap(context.Background()); err == nil || !strings.Contains(err.Error(), "debug.enabled") {
+	if _, err := NewPprof(server.URL, nil).Heap(context.Background()); err == nil || !strings.Contains(err.Error(), "debug.enabled") {
 		t.Errorf("pages that are off: %v", err)
 	}
 	if _, err := parseHeap([]byte("# HeapAlloc = 5\n# HeapObjects = x\n")); err == nil {
@@ -151,7 +151,7 @@ plain 7
 	}
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	if _, err := NewMetrics(server.URL+"/metrics").Sum(context.Background(), "x"); err == nil || !strings.Contains(err.Error(), "prometheus.enabled") {
+	if _, err := NewMetrics(server.URL+"/metrics", nil).Sum(context.Background(), "x"); err == nil || !strings.Contains(err.Error(), "prometheus.enabled") {
 		t.Errorf("%v", err)
 	}
 }

@@ -3,6 +3,7 @@ package publish
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,9 +33,12 @@ type Client struct {
 	http *http.Client
 }
 
-// New takes the address of the API, such as http://127.0.0.1:8000/api, and its key.
-func New(url, key string) *Client {
-	transport := &http.Transport{MaxIdleConnsPerHost: ConnsMax, MaxConnsPerHost: ConnsMax, DisableCompression: true}
+// New takes the address of the API, such as http://127.0.0.1:8000/api, and its key. secured is for an https address; nil: whatever the
+// system trusts.
+func New(url, key string, secured *tls.Config) *Client {
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: ConnsMax, MaxConnsPerHost: ConnsMax, DisableCompression: true, TLSClientConfig: secured,
+	}
 	return &Client{url: strings.TrimRight(url, "/"), key: key, http: &http.Client{Transport: transport, Timeout: callTimeout}}
 }
 

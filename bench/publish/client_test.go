@@ -75,7 +75,7 @@ func TestClient(t *testing.T) {
 	server := httptest.NewServer(a)
 	defer server.Close()
 	ctx := context.Background()
-	c := New(server.URL+"/api/", "secret")
+	c := New(server.URL+"/api/", "secret", nil)
 	many := make([]string, BroadcastMax+1)
 	for i := range many {
 		many[i] = "m"
@@ -127,7 +127,7 @@ func TestClientErrors(t *testing.T) {
 		{"http://127.0.0.1:1", "secret", "refused", "no answer"},
 		{"://", "secret", "--api-url", "no answer"},
 	} {
-		err := New(c.url, c.key).One(ctx, "news", []byte("1"))
+		err := New(c.url, c.key, nil).One(ctx, "news", []byte("1"))
 		if err == nil || !strings.Contains(err.Error(), c.says) || Kind(err) != c.kind {
 			t.Errorf("%s: %v (%s)", c.url, err, Kind(err))
 		}

@@ -2,8 +2,8 @@ package publish
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +13,9 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-)
 
-// headMax is the longest head of an answer, in bytes.
-const headMax = 16 << 10
+	"stentor/bench/response"
+)
 
 // Line is one HTTP/1.1 conn to the API with one request at a time. Make it with NewLine. It does what Client does for those who count
 // requests per second, for a fraction of the CPU. It is not safe for concurrent use.
@@ -25,22 +24,35 @@ type Line struct {
 	Fresh bool
 
 	addr, path, host, key string
+	tls                   *tls.Config // nil: none
 	conn                  net.Conn
 	in                    *bufio.Reader
 	out, body             []byte
 }
 
-// NewLine takes the address of the API, such as http://127.0.0.1:8000/api, and its key.
-func NewLine(address, key string) (*Line, error) {
+// NewLine takes the address of the API, such as http://127.0.0.1:8000/api, and its key. secured is for an https address; nil: whatever
+// the system trusts.
+func NewLine(address, key string, secured *tls.Config) (*Line, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" || u.Host == "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("--api-url: %q is not like http://127.0.0.1:8000/api", address)
 	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
+	l := &Line{path: u.EscapedPath(), host: u.Host, key: key}
+	port := "80"
+	if u.Scheme == "https" {
+		port, l.tls = "443", &tls.Config{}
+		if secured != nil {
+			l.tls = secured.Clone()
+		}
+		if l.tls.ServerName == "" {
+			l.tls.ServerName = u.Hostname()
+		}
 	}
-	return &Line{addr: net.JoinHostPort(u.Hostname(), port), path: u.EscapedPath(), host: u.Host, key: key}, nil
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	l.addr = net.JoinHostPort(u.Hostname(), port)
+	return l, nil
 }
 
 // Close ends the conn.
@@ -66,7 +78,7 @@ func (l *Line) Call(ctx context.Context, method string, body []byte) error {
 	case err != nil:
 		return fmt.Errorf("API: %w", err)
 	case status != http.StatusOK:
-		return &StatusError{Status: status, URL: "http://" + l.host + l.path + "/" + method}
+		return &StatusError{Status: status, URL: l.address(method)}
 	}
 	return firstError(text)
 }
@@ -76,18 +88,35 @@ func (l *Line) Open(ctx context.Context) error {
 	if l.conn != nil {
 		return nil
 	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", l.addr)
+	c, err := l.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("API: %w", err)
 	}
 	l.conn = c
 	if l.in == nil {
-		l.in = bufio.NewReaderSize(c, headMax)
+		l.in = bufio.NewReaderSize(c, response.HeadBytesMax)
 	} else {
 		l.in.Reset(c)
 	}
 	return nil
+}
+
+func (l *Line) dial(ctx context.Context) (net.Conn, error) {
+	if l.tls == nil {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", l.addr)
+	}
+	d := tls.Dialer{Config: l.tls}
+	return d.DialContext(ctx, "tcp", l.addr)
+}
+
+// address is what the conn leads to, as an error names it.
+func (l *Line) address(method string) string {
+	scheme := "http://"
+	if l.tls != nil {
+		scheme = "https://"
+	}
+	return scheme + l.host + l.path + "/" + method
 }
 
 func (l *Line) appendRequest(dst []byte, method string, body []byte) []byte {
@@ -112,14 +141,14 @@ func (l *Line) exchange() (text []byte, status int, keep bool, err error) {
 	if _, err := l.conn.Write(l.out); err != nil {
 		return nil, 0, false, err
 	}
-	var h head
+	var h response.Head
 	for size := 1; ; size++ {
 		if _, err := l.in.Peek(size); err != nil {
 			return nil, 0, false, err
 		}
 		size = l.in.Buffered()
 		b, _ := l.in.Peek(size)
-		n, ok, err := h.parse(b)
+		n, ok, err := h.Parse(b)
 		if err != nil {
 			return nil, 0, false, err
 		}
@@ -128,15 +157,18 @@ func (l *Line) exchange() (text []byte, status int, keep bool, err error) {
 			break
 		}
 	}
-	var body io.Reader = io.LimitReader(l.in, h.length)
-	if h.chunked {
+	if h.Length < 0 && !h.Chunked {
+		return nil, 0, false, errors.New("an answer without a length")
+	}
+	var body io.Reader = io.LimitReader(l.in, h.Length)
+	if h.Chunked {
 		body = httputil.NewChunkedReader(l.in)
 	}
 	l.body, err = readAll(body, l.body[:0])
-	if err == nil && h.chunked {
+	if err == nil && h.Chunked {
 		_, err = l.in.Discard(len("\r\n")) // the chunked reader leaves the end of the trailer
 	}
-	return l.body, h.status, !h.close, err
+	return l.body, h.Status, !h.Close, err
 }
 
 // readAll is io.ReadAll into the caller's buffer, up to answerMax.
@@ -156,51 +188,4 @@ func readAll(r io.Reader, b []byte) ([]byte, error) {
 			return b, fmt.Errorf("an answer of more than %d bytes", answerMax)
 		}
 	}
-}
-
-// head is what matters of the head of an answer.
-type head struct {
-	status         int
-	length         int64
-	chunked, close bool
-}
-
-var errHead = errors.New("an answer that is not HTTP/1.1, or has no length")
-
-// parse reads the head at the beginning of b. ok is false while it is not whole; n is its length.
-func (h *head) parse(b []byte) (n int, ok bool, err error) {
-	end := bytes.Index(b, []byte("\r\n\r\n"))
-	if end < 0 {
-		if len(b) >= headMax {
-			return 0, false, fmt.Errorf("an answer with a head of more than %d bytes", headMax)
-		}
-		return 0, false, nil
-	}
-	line, rest, _ := bytes.Cut(b[:end], []byte("\r\n"))
-	*h = head{length: -1}
-	if len(line) < len("HTTP/1.1 200") || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
-		return 0, false, errHead
-	}
-	if h.status, err = strconv.Atoi(string(line[9:12])); err != nil || h.status < 100 {
-		return 0, false, errHead
-	}
-	for len(rest) > 0 {
-		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimSpace(value)
-		switch {
-		case bytes.EqualFold(name, []byte("Content-Length")):
-			if h.length, err = strconv.ParseInt(string(value), 10, 32); err != nil || h.length < 0 {
-				return 0, false, errHead
-			}
-		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
-			h.chunked = bytes.EqualFold(value, []byte("chunked"))
-		case bytes.EqualFold(name, []byte("Connection")):
-			h.close = bytes.EqualFold(value, []byte("close"))
-		}
-	}
-	if h.length < 0 && !h.chunked {
-		return 0, false, errHead
-	}
-	return end + 4, true, nil
 }

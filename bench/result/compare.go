@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"stentor/bench/measure"
 )
@@ -20,6 +21,8 @@ type ScenarioComparison struct {
 	Pairs    int                `json:"pairs"`
 	LeftOver int                `json:"left_over,omitempty"` // results without a partner
 	Commands []string           `json:"commands"`            // all different ones
+	OverA    []string           `json:"over_a,omitempty"`    // what the messages travelled in, all different ones
+	OverB    []string           `json:"over_b,omitempty"`
 	Metrics  []MetricComparison `json:"metrics"`
 }
 
@@ -77,6 +80,7 @@ func compareScenario(name string, a, b []Result) ScenarioComparison {
 			c.Commands = append(c.Commands, r.Command)
 		}
 	}
+	c.OverA, c.OverB = over(a), over(b)
 	for _, first := range a[0].figures() {
 		var left, right []float64
 		for i := range pairs {
@@ -96,6 +100,16 @@ func compareScenario(name string, a, b []Result) ScenarioComparison {
 		})
 	}
 	return c
+}
+
+// over is what the messages of the results travelled in, each once.
+func over(all []Result) (names []string) {
+	for _, r := range all {
+		if r.Over != "" && !slices.Contains(names, r.Over) {
+			names = append(names, r.Over)
+		}
+	}
+	return names
 }
 
 // figures are the metrics and the percentiles of the curves.
@@ -130,6 +144,9 @@ func (c *Comparison) Text(w io.Writer, a, b string) {
 			fmt.Fprintf(w, " (%d results without a partner are left out)", s.LeftOver)
 		}
 		fmt.Fprintln(w)
+		if len(s.OverA) > 0 && len(s.OverB) > 0 && !slices.Equal(s.OverA, s.OverB) { // older results do not tell
+			fmt.Fprintf(w, "  A over %s; B over %s\n", strings.Join(s.OverA, " and "), strings.Join(s.OverB, " and "))
+		}
 		tw := newTable(w)
 		fmt.Fprintln(tw, "\tA\tB\tB / A\tquartiles\t\t")
 		for _, m := range s.Metrics {

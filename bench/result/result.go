@@ -11,9 +11,10 @@ import (
 // Result is what one run of a scenario found.
 type Result struct {
 	Scenario string        `json:"scenario"`
-	Title    string        `json:"title"`   // what was measured, in one sentence
-	Command  string        `json:"command"` // as it was given, secrets left out
-	Target   string        `json:"target"`  // address of the server
+	Title    string        `json:"title"`          // what was measured, in one sentence
+	Command  string        `json:"command"`        // as it was given, secrets left out
+	Target   string        `json:"target"`         // address of the server
+	Over     string        `json:"over,omitempty"` // transport, form and TLS, such as "sse, TLS 1.3"
 	Started  time.Time     `json:"started"`
 	Took     time.Duration `json:"took_ns"`
 	Machine  Machine       `json:"machine"`

@@ -149,6 +149,31 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// What the messages travelled in stands in a result, and in a comparison where it differs.
+func TestOver(t *testing.T) {
+	a, b := example("fanout", 100, 4e6), example("fanout", 150, 2e6)
+	a.Over, b.Over = "websocket", "sse, TLS 1.3"
+	var text bytes.Buffer
+	b.Text(&text)
+	if !strings.Contains(text.String(), " (sse, TLS 1.3), in ") {
+		t.Errorf("%s", text.String())
+	}
+	for _, c := range []struct {
+		b    []Result
+		says bool
+	}{{[]Result{b}, true}, {[]Result{a}, false}, {[]Result{example("fanout", 1, 1)}, false}} {
+		compared, err := Compare([]Result{a}, c.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Reset()
+		compared.Text(&text, "old", "new")
+		if strings.Contains(text.String(), "A over websocket; B over sse, TLS 1.3") != c.says {
+			t.Errorf("%s", text.String())
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
 	r := example("fanout", 1, 1e6)

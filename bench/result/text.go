@@ -15,7 +15,11 @@ import (
 // Text prints r as tables for people.
 func (r *Result) Text(w io.Writer) {
 	if r.Title != "" {
-		fmt.Fprintf(w, "%s: %s, in %v\n", r.Scenario, r.Title, r.Took.Round(time.Millisecond))
+		over := ""
+		if r.Over != "" {
+			over = " (" + r.Over + ")"
+		}
+		fmt.Fprintf(w, "%s: %s%s, in %v\n", r.Scenario, r.Title, over, r.Took.Round(time.Millisecond))
 	}
 	for i := range r.Tables {
 		r.Tables[i].text(w)

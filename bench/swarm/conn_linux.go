@@ -18,7 +18,9 @@ type state uint8
 const (
 	stateClosed      state = iota
 	stateDialing           // connect(2) has not answered
+	stateSecuring          // the TLS handshake is under way
 	stateUpgrading         // the request head is sent
+	stateRequesting        // an HTTP request with the first commands is sent
 	stateConnecting        // the connect command is sent
 	stateSubscribing       // a subscribe command is sent
 	stateLive
@@ -26,8 +28,8 @@ const (
 )
 
 var stateNames = [...]string{
-	stateClosed: "nothing", stateDialing: "a TCP conn", stateUpgrading: "the answer to the upgrade", stateConnecting: "the connect reply",
-	stateSubscribing: "the subscribe reply", stateLive: "publications", stateDraining: "the close",
+	stateClosed: "nothing", stateDialing: "a TCP conn", stateSecuring: "the TLS handshake", stateUpgrading: "the answer to the upgrade",
+	stateRequesting: "the head of the response", stateConnecting: "the connect reply", stateSubscribing: "the subscribe reply", stateLive: "publications", stateDraining: "the close",
 }
 
 // live is true at the end of the way.
@@ -36,7 +38,8 @@ func (s state) live() bool { return s == stateLive || s == stateDraining }
 // String says what a client in this state waits for.
 func (s state) String() string { return stateNames[s] }
 
-// conn is one client: 56 bytes, however much it receives.
+// conn is one client: 56 bytes, however much it receives. Those that not every client needs are in lists of the group: stream, secure,
+// streamPlace.
 type conn struct {
 	fd         int32 // −1: closed
 	state      state
@@ -45,6 +48,7 @@ type conn struct {
 	half       bool   // Swarm.halves has bytes of it
 	unsent     bool   // Swarm.unsent has bytes of it
 	counted    bool   // in Opened
+	node       uint16 // in group.nodes: where the session of an emulated client is
 	since      uint32 // when it was dialed, in sinceUnit from the group's birth
 	reader     ws.Reader
 	window     measure.Window
@@ -93,8 +97,17 @@ func (g *group) dial(i int32) {
 		return
 	}
 	if err == nil {
-		g.enter(i, g.role.connected(i))
+		g.connected(i)
 	}
+}
+
+// connected goes on once client i has TCP.
+func (g *group) connected(i int32) {
+	if g.secures != nil {
+		g.secure(i)
+		return
+	}
+	g.enter(i, g.role.connected(i))
 }
 
 // enter moves client i to the state that its role has chosen, unless it was dropped meanwhile.
@@ -122,7 +135,7 @@ func (g *group) event(i int32, events uint32) {
 			g.drop(i, 0, "epoll: "+err.Error())
 			return
 		}
-		g.enter(i, g.role.connected(i))
+		g.connected(i)
 		return
 	}
 	if events&unix.EPOLLOUT != 0 {
@@ -135,35 +148,69 @@ func (g *group) event(i int32, events uint32) {
 
 // read takes what has arrived, once: epoll is level-triggered and says so again if there is more.
 func (g *group) read(i int32) {
-	s, c := g.swarm, &g.conns[i]
-	n, errno := rawRead(c.fd, s.buf)
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return
-	case errno != 0:
-		g.drop(i, 0, "read: "+errno.Error()+" while waiting for "+c.state.String())
-		return
-	case n == 0:
-		g.drop(i, 0, "closed without a close frame while waiting for "+c.state.String())
+	if g.secures != nil {
+		g.readSecure(i)
 		return
 	}
+	if n := g.fetch(i, g.swarm.buf); n > 0 {
+		g.arrived(i, g.swarm.buf[:n])
+	}
+}
+
+// fetch reads from client i's socket; 0: there is nothing to act on.
+func (g *group) fetch(i int32, into []byte) int {
+	c := &g.conns[i]
+	n, errno := rawRead(c.fd, into)
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return 0
+	case errno != 0:
+		g.drop(i, 0, "read: "+errno.Error()+" while waiting for "+c.state.String())
+		return 0
+	case n == 0:
+		g.drop(i, 0, "closed without a close frame while waiting for "+c.state.String())
+		return 0
+	}
 	g.stats.Bytes += uint64(n)
-	data := s.buf[:n]
+	return n
+}
+
+// arrived acts on what the server has said to client i.
+func (g *group) arrived(i int32, data []byte) {
+	s, c, at := g.swarm, &g.conns[i], place{g.number, i}
+	if g.streams != nil && c.state != stateRequesting {
+		if c.state != stateDraining {
+			g.stream(i, data)
+		}
+		return
+	}
 	if c.half {
-		at := place{g.number, i}
 		data = append(s.halves[at], data...)
 		delete(s.halves, at)
 		c.half = false
 	}
 	rest := g.take(i, data)
 	if len(rest) > 0 && c.fd >= 0 {
-		s.halves[place{g.number, i}] = append([]byte(nil), rest...)
+		s.halves[at] = append([]byte(nil), rest...)
 		c.half = true
 	}
 }
 
-// write sends b to client i's server, now or when the socket has room again.
+// write sends b to client i's server.
 func (g *group) write(i int32, b []byte) {
+	if g.secures == nil {
+		g.put(i, b)
+		return
+	}
+	if e := g.secures[i]; e != nil {
+		if _, err := e.conn.Write(b); err != nil && g.secures[i] == e {
+			g.drop(i, 0, "TLS: "+err.Error())
+		}
+	}
+}
+
+// put hands b to client i's socket, now or when it has room again.
+func (g *group) put(i int32, b []byte) {
 	c, at := &g.conns[i], place{g.number, i}
 	if c.fd < 0 {
 		return
@@ -200,7 +247,7 @@ func (g *group) flush(i int32) {
 		g.drop(i, 0, "epoll: "+err.Error())
 		return
 	}
-	g.write(i, b)
+	g.put(i, b)
 }
 
 // drop ends client i's conn and counts why: code is that of a close frame, 0 if there was none.
@@ -222,6 +269,9 @@ func (g *group) hangUp(i int32) {
 	c := &g.conns[i]
 	if c.fd < 0 {
 		return
+	}
+	if g.secures != nil {
+		g.expose(i)
 	}
 	_ = unix.Close(int(c.fd))
 	c.reader.Release()

@@ -28,8 +28,10 @@ const (
 	Churner Role = "churner"
 	// SlowHead sends a request head one byte at a time that never ends, and starts again when the server closes.
 	SlowHead Role = "slow-head"
-	// SlowFrame upgrades, then sends one ws frame likewise.
+	// SlowFrame upgrades, then sends one ws frame likewise; over HTTP, the body of a request.
 	SlowFrame Role = "slow-frame"
+	// Handshaker secures conns at a rate, once Shake says so, and ends each as soon as it is secure. Until then it dials nobody.
+	Handshaker Role = "handshaker"
 )
 
 // Request is what a requester asks for.
@@ -56,7 +58,8 @@ type Pipeline string
 const (
 	// Nothing: each step waits for the answer to the one before, as client libraries do.
 	Nothing Pipeline = "none"
-	// Commands: connect and all subscribes in one ws frame, after the upgrade.
+	// Commands: connect and all subscribes in one ws frame, after the upgrade; over HTTP, in the first request, which is what an empty
+	// Pipeline means there.
 	Commands Pipeline = "commands"
 	// Everything: that frame right behind the request head, in the same write.
 	Everything Pipeline = "all"
@@ -70,6 +73,8 @@ const (
 	FailuresMax = 20
 	// SubscriptionsMax is how many subscriptions one client may have.
 	SubscriptionsMax = 200
+	// ShakesMax is how many TLS handshakes a swarm has under way at the same time, each with a second descriptor; more wait for their turn.
+	ShakesMax = 128
 
 	retryAfter = time.Second // a client that comes back waits so long
 )
@@ -81,11 +86,14 @@ type Group struct {
 	First int    `json:"first"`
 	Count int    `json:"count"`
 
-	Addr     string `json:"addr"` // IP address and port
-	Host     string `json:"host"` // Host header
-	Path     string `json:"path"` // with query
-	Origin   string `json:"origin,omitempty"`
-	Protobuf bool   `json:"protobuf,omitempty"`
+	Addr      string    `json:"addr"` // IP address and port
+	Host      string    `json:"host"` // Host header
+	Path      string    `json:"path"` // with query
+	Origin    string    `json:"origin,omitempty"`
+	Protobuf  bool      `json:"protobuf,omitempty"`
+	Transport Transport `json:"transport,omitempty"` // empty: WebSocket
+	Emulation string    `json:"emulation,omitempty"` // path for commands where the transport is emulated; empty: EmulationPath
+	TLS       *TLS      `json:"tls,omitempty"`       // nil: plain
 
 	Source       string        `json:"source,omitempty"` // first source address; empty: the kernel chooses
 	SourceCount  int           `json:"source_count"`     // so many consecutive ones
@@ -123,6 +131,16 @@ func (g *Group) Check() error {
 		return errors.New("clients that recover have one subscription each")
 	case !slices.Contains([]Pipeline{"", Nothing, Commands, Everything}, g.Pipeline):
 		return fmt.Errorf("pipeline %q is not none, commands or all", g.Pipeline)
+	case g.uni() && g.Role == Requester:
+		return fmt.Errorf("requests need a transport in both directions, not %s", g.Transport)
+	case g.Request == Ping && g.Transport != "" && g.Transport != WebSocket:
+		return fmt.Errorf("a ping of a ws frame needs the transport websocket, not %s", g.Transport)
+	case g.Protobuf && g.Transport != "" && !g.Transport.Binary():
+		return fmt.Errorf("%s carries JSON only", g.Transport)
+	case g.Role == Upgrader && g.streamed():
+		return fmt.Errorf("an upgrade needs a transport of ws frames, not %s", g.Transport)
+	case g.Role == Handshaker && g.TLS == nil:
+		return errors.New("handshakes need TLS")
 	case g.SourceCount < 1 || g.PerChannel < 1 || g.InFlightMax < 1 || g.Patience <= 0:
 		return fmt.Errorf("group %s: source addresses, clients per channel, conns in flight and patience must be at least 1", g.Name)
 	}
@@ -130,7 +148,15 @@ func (g *Group) Check() error {
 }
 
 // pipelined is true if a client sends its subscribes without waiting for the connect reply.
-func (g *Group) pipelined() bool { return g.Pipeline == Commands || g.Pipeline == Everything }
+func (g *Group) pipelined() bool {
+	return g.Pipeline == Commands || g.Pipeline == Everything || g.Pipeline == "" && g.streamed()
+}
+
+// streamed is true if messages come in the body of a response.
+func (g *Group) streamed() bool { return g.Transport != "" && !g.Transport.Framed() }
+
+// uni is true if the clients only listen.
+func (g *Group) uni() bool { return g.Transport.Uni() }
 
 // User is the id of client n; empty for an anonymous one.
 func (g *Group) User(n int) string {
@@ -145,6 +171,15 @@ func (g *Group) Channel(n, s int) string {
 	return strings.NewReplacer(
 		"{n}", strconv.Itoa(g.ChannelNumber(n)), "{user}", g.User(n), "{s}", strconv.Itoa(s),
 	).Replace(g.Channels)
+}
+
+// channels names all subscriptions of client n.
+func (g *Group) channels(n int) []string {
+	names := make([]string, g.Subscribed)
+	for s := range names {
+		names[s] = g.Channel(n, s)
+	}
+	return names
 }
 
 // Last is the number of the newest publication in the channel of client n. last holds it by number of the channel, or once for all.
@@ -208,11 +243,15 @@ type Stats struct {
 	Deliveries   uint64           `json:"deliveries"` // publications, each counted once per client
 	Duplicates   uint64           `json:"duplicates"`
 	Late         uint64           `json:"late"`          // publications that came after one with a higher number
-	Frames       uint64           `json:"frames"`        // ws frames with publications
+	Frames       uint64           `json:"frames"`        // ws frames, or parts of a body that came by themselves, with publications
 	Bytes        uint64           `json:"bytes"`         // read from sockets
+	Records      uint64           `json:"records"`       // of TLS, with data
 	Pings        uint64           `json:"pings"`         // of the protocol, all answered at once
 	PingInterval time.Duration    `json:"ping_interval"` // as the server says in whole seconds; 0: shorter, none, or nobody has connected
 	Replies      uint64           `json:"replies"`
+	Posts        uint64           `json:"posts"`        // requests to the emulation endpoint that were answered
+	Reposted     uint64           `json:"reposted"`     // those that were sent again, on another conn
+	Shaken       uint64           `json:"shaken"`       // handshakes of handshakers
 	Unanswered   uint64           `json:"unanswered"`   // requests without a reply when asking ended
 	Reopened     uint64           `json:"reopened"`     // clients that came back
 	Churned      uint64           `json:"churned"`      // clients that went to come back
@@ -220,10 +259,11 @@ type Stats struct {
 	Unsubscribed uint64           `json:"unsubscribed"` // likewise for their ends
 	Joins        uint64           `json:"joins"`
 	Leaves       uint64           `json:"leaves"`
-	Recovered    uint64           `json:"recovered"`        // publications that came with a subscription
-	Lost         uint64           `json:"lost"`             // clients that could not recover
-	Closes       map[string]int   `json:"closes,omitempty"` // conns that ended, by code and reason
-	Faults       map[string]int   `json:"faults,omitempty"` // what a server should not send
+	Recovered    uint64           `json:"recovered"`         // publications that came with a subscription
+	Lost         uint64           `json:"lost"`              // clients that could not recover
+	Closes       map[string]int   `json:"closes,omitempty"`  // conns that ended, by code and reason
+	Faults       map[string]int   `json:"faults,omitempty"`  // what a server should not send
+	Secured      map[string]int   `json:"secured,omitempty"` // handshakes, by version and cipher suite
 	Latency      *measure.Latency `json:"latency,omitempty"`
 	Opening      *measure.Latency `json:"opening,omitempty"` // from dialing to live
 	Sample       []byte           `json:"sample,omitempty"`  // the first ws frame with exactly one publication, header included
@@ -237,9 +277,13 @@ func (s *Stats) Merge(other Stats) {
 	s.Late += other.Late
 	s.Frames += other.Frames
 	s.Bytes += other.Bytes
+	s.Records += other.Records
 	s.Pings += other.Pings
 	s.PingInterval = max(s.PingInterval, other.PingInterval)
 	s.Replies += other.Replies
+	s.Posts += other.Posts
+	s.Reposted += other.Reposted
+	s.Shaken += other.Shaken
 	s.Unanswered += other.Unanswered
 	s.Reopened += other.Reopened
 	s.Churned += other.Churned
@@ -251,6 +295,7 @@ func (s *Stats) Merge(other Stats) {
 	s.Lost += other.Lost
 	s.Closes = addCounts(s.Closes, other.Closes)
 	s.Faults = addCounts(s.Faults, other.Faults)
+	s.Secured = addCounts(s.Secured, other.Secured)
 	s.Latency = mergeLatency(s.Latency, other.Latency)
 	s.Opening = mergeLatency(s.Opening, other.Opening)
 	if s.Sample == nil {

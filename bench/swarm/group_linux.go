@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -43,6 +44,13 @@ type group struct {
 	absent []absent
 
 	places *places // of clients that recover; nil: they do not
+
+	// Of the transports that need them; nil elsewhere.
+	streams []stream // of clients whose messages come in the bodies of responses
+	cut     cut      // tells those apart
+	posts   *posts   // of clients that say by POST what they say
+	secures []*secure
+	tls     *tls.Config
 }
 
 // absent is a client without a conn.
@@ -76,12 +84,18 @@ func newGroup(s *Swarm, cfg Group, done func(Opened)) (*group, error) {
 	if cfg.Protobuf {
 		form = codec.Protobuf
 	}
-	g.words = newWords(form, &cfg)
+	if g.cfg.Transport == "" {
+		g.cfg.Transport = WebSocket
+	}
+	g.words = newWords(form, &g.cfg)
+	if err := g.equip(); err != nil {
+		return nil, err
+	}
 	for i := range g.conns {
 		g.conns[i].fd = -1
 		g.conns[i].reader.Peer = ws.FromServer
 	}
-	switch cfg.Role {
+	switch g.cfg.Role {
 	case Subscriber:
 		g.role = talker{g}
 	case Receiver:
@@ -94,11 +108,31 @@ func newGroup(s *Swarm, cfg Group, done func(Opened)) (*group, error) {
 		g.role = newRequesters(g)
 	case SlowHead, SlowFrame:
 		g.role = newTricklers(g)
+	case Handshaker:
+		return newHandshakers(g, done), nil
 	default:
 		return nil, fmt.Errorf("group %s: unknown role %q", cfg.Name, cfg.Role)
 	}
 	g.begin(done)
 	return g, nil
+}
+
+// equip makes what the transport needs.
+func (g *group) equip() (err error) {
+	if g.cfg.streamed() {
+		g.streams = make([]stream, g.cfg.Count)
+		g.cut = cutOf(g.cfg.Transport, g.cfg.Protobuf)
+	}
+	if g.cfg.TLS != nil {
+		g.secures = make([]*secure, g.cfg.Count)
+		if g.tls, err = g.cfg.TLS.Config(); err != nil {
+			return err
+		}
+	}
+	if g.cfg.Transport.Emulated() {
+		g.posts = newPosts(g)
+	}
+	return nil
 }
 
 // begin starts to dial all clients, none of which has a conn.
@@ -153,6 +187,9 @@ func (g *group) sourceOf(i int32) unix.Sockaddr {
 // turn does what is due by the clock: dial more clients, give up, and whatever the role has to do.
 func (g *group) turn(now int64) {
 	g.due = min(g.role.turn(now), g.welcome(now))
+	if g.posts != nil {
+		g.posts.flush()
+	}
 	if g.done == nil {
 		return
 	}
@@ -279,6 +316,9 @@ func (g *group) live() int {
 func (g *group) close() {
 	g.cfg.ComeBack = false
 	g.hangUpAll()
+	if g.posts != nil {
+		g.posts.close()
+	}
 }
 
 // hangUpAll ends all conns. An opening that is under way ends with them.

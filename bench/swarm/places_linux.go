@@ -66,7 +66,7 @@ func (g *group) recovered(i int32, r *codec.SubscribeResult) {
 // advance notes the offset of a publication that came while client i was subscribed.
 func (g *group) advance(i int32, delimited []byte) {
 	var r codec.Reply
-	if _, err := codec.DecodeReply(g.words.form, delimited, &r); err == nil && r.Push != nil && r.Push.Pub != nil {
+	if err := g.words.decode(delimited, &r); err == nil && r.Push != nil && r.Push.Pub != nil {
 		g.places.of[i].offset = r.Push.Pub.Offset
 	}
 }

@@ -83,6 +83,10 @@ func (p *poll) change(fd int, group, place int32, events uint32) error {
 	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: events, Fd: place, Pad: group})
 }
 
+func (p *poll) remove(fd int) error {
+	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
 // do leaves f for the goroutine that waits. Any goroutine may call it.
 func (p *poll) do(f func()) {
 	p.mu.Lock()

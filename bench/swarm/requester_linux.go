@@ -127,7 +127,7 @@ func (r *requesters) ask(i int32) {
 		r.fault("request: " + err.Error())
 		return
 	}
-	r.write(i, r.words.say())
+	r.say(i)
 }
 
 // request is client i's next command. Subscribe and its end take turns: the odd ones are ends.

@@ -16,6 +16,8 @@ func (g *group) take(i int32, data []byte) (rest []byte) {
 	switch c.state {
 	case stateDraining:
 		return nil
+	case stateRequesting:
+		return g.answered(i, data)
 	case stateUpgrading:
 		_, n, ok, err := ws.ParseUpgradeResponse(data, g.words.key)
 		if err != nil {
@@ -68,24 +70,9 @@ func (g *group) message(i int32, event ws.Event) {
 			break
 		}
 		payload = rest
-		if g.words.isPing(bare) {
-			g.stats.Pings++
-			if c.pongs {
-				g.write(i, g.words.pong)
-			}
-			continue
+		if g.hear(i, delimited, bare) {
+			publications++
 		}
-		if g.words.isPush(bare) {
-			if stamp, ok := measure.FindStamp(bare); ok {
-				publications++
-				g.delivered(c, stamp)
-				if g.places != nil {
-					g.advance(i, delimited)
-				}
-				continue
-			}
-		}
-		g.control(i, delimited)
 	}
 	if publications > 0 {
 		g.stats.Frames++
@@ -93,6 +80,47 @@ func (g *group) message(i int32, event ws.Event) {
 	if publications == 1 && g.stats.Sample == nil && len(payload) == 0 {
 		g.stats.Sample = ws.AppendFrame(nil, event.OpCode, event.Payload)
 	}
+}
+
+// hear acts on one message for client i, and says whether it is a publication.
+func (g *group) hear(i int32, delimited, bare []byte) bool {
+	c := &g.conns[i]
+	if g.words.isPing(bare) {
+		g.stats.Pings++
+		if c.pongs {
+			g.pong(i)
+		}
+		return false
+	}
+	if g.words.isPush(bare) {
+		if stamp, ok := measure.FindStamp(bare); ok {
+			g.delivered(c, stamp)
+			if g.places != nil {
+				g.advance(i, delimited)
+			}
+			return true
+		}
+	}
+	g.control(i, delimited)
+	return false
+}
+
+// pong answers a ping of the protocol.
+func (g *group) pong(i int32) {
+	if g.posts != nil {
+		g.posts.post(i, g.posts.pong)
+		return
+	}
+	g.write(i, g.words.pong)
+}
+
+// say sends client i's server what its words hold, on whatever way the transport has.
+func (g *group) say(i int32) {
+	if g.posts != nil {
+		g.posts.post(i, g.words.take())
+		return
+	}
+	g.write(i, g.words.say())
 }
 
 // delivered notes one publication.
@@ -117,13 +145,13 @@ func (g *group) fresh(c *conn, stamp measure.Stamp) bool {
 // control acts on whatever is not a stamped publication.
 func (g *group) control(i int32, delimited []byte) {
 	var r codec.Reply
-	if _, err := codec.DecodeReply(g.words.form, delimited, &r); err != nil {
+	if err := g.words.decode(delimited, &r); err != nil {
 		g.drop(i, 0, "an undecodable message: "+err.Error())
 		return
 	}
 	switch {
 	case r.Push != nil:
-		g.push(r.Push)
+		g.push(i, r.Push)
 	case r.ID == idConnect:
 		if r.Error != nil {
 			g.drop(i, 0, errorText("connect", r.Error))
@@ -132,6 +160,9 @@ func (g *group) control(i int32, delimited []byte) {
 		if r.Connect != nil {
 			g.conns[i].pongs = r.Connect.Pong
 			g.stats.PingInterval = time.Duration(r.Connect.Ping) * time.Second
+			if g.posts != nil && !g.posts.meet(i, r.Connect) {
+				return
+			}
 		}
 		g.proceed(i)
 	case r.ID >= idSubscribe && r.ID < idRequest:
@@ -149,9 +180,13 @@ func (g *group) control(i int32, delimited []byte) {
 	}
 }
 
-// push acts on what the server says unasked.
-func (g *group) push(p *codec.Push) {
+// push acts on what the server says to client i unasked.
+func (g *group) push(i int32, p *codec.Push) {
 	switch {
+	case p.Connect != nil:
+		g.introduced(i, p.Connect)
+	case p.Disconnect != nil:
+		g.drop(i, uint16(p.Disconnect.Code), closeText(uint16(p.Disconnect.Code), p.Disconnect.Reason))
 	case p.Unsubscribe != nil:
 		g.fault("unsubscribed by the server: " + strconv.Itoa(int(p.Unsubscribe.Code)) + " " + p.Unsubscribe.Reason)
 	case p.Join != nil:
@@ -159,6 +194,24 @@ func (g *group) push(p *codec.Push) {
 	case p.Leave != nil:
 		g.stats.Leaves++
 	}
+}
+
+// introduced takes what a unidirectional client hears first: it has all its subscriptions then, or never will.
+func (g *group) introduced(i int32, p *codec.Connect) {
+	g.stats.PingInterval = time.Duration(p.Ping) * time.Second
+	for s := range g.cfg.Subscribed {
+		name := g.cfg.Channel(g.cfg.First+int(i), s)
+		r, ok := p.Subs[name]
+		if !ok {
+			g.drop(i, 0, "connect: no subscription to "+g.cfg.Channels+": the server must know the channel's namespace, and without --token-hmac-secret "+
+				"the namespace must let clients subscribe (allow_subscribe_for_client, allow_subscribe_for_anonymous)")
+			return
+		}
+		if g.places != nil {
+			g.recovered(i, r)
+		}
+	}
+	g.enter(i, stateLive)
 }
 
 // proceed asks for the next subscription of client i, unless it has asked for all already, or finds that it has all.
@@ -176,7 +229,7 @@ func (g *group) proceed(i int32) {
 		g.drop(i, 0, "subscribe: "+err.Error())
 		return
 	}
-	g.write(i, g.words.say())
+	g.say(i)
 }
 
 // subscribe adds a request for subscription s of client i.
@@ -190,31 +243,49 @@ func (g *group) subscribe(i int32, s int) error {
 	return g.words.subscribe(uint32(idSubscribe+s), r)
 }
 
-// greeting is the ws frame with which client i begins: connect, and all subscribes if the group is pipelined.
+// greeting is the ws frame or the HTTP request with which client i begins: connect, and all subscribes if the group is pipelined.
 func (g *group) greeting(i int32) ([]byte, error) {
-	err := g.words.connect(&g.cfg, g.cfg.First+int(i))
-	if g.cfg.pipelined() {
-		for s := 0; s < g.cfg.Subscribed && err == nil; s++ {
-			err = g.subscribe(i, s)
+	var body []byte
+	var err error
+	if g.cfg.uni() {
+		body, err = g.introduce(i)
+	} else {
+		err = g.words.connect(g.cfg.First + int(i))
+		if g.cfg.pipelined() {
+			for s := 0; s < g.cfg.Subscribed && err == nil; s++ {
+				err = g.subscribe(i, s)
+			}
 		}
+		body = g.words.take()
 	}
-	return g.words.say(), err
+	switch {
+	case err != nil:
+		return nil, err
+	case g.streams != nil:
+		return g.words.request(body), nil
+	}
+	return g.words.frameOf(body), nil
 }
 
-// talker goes through upgrade, connect and subscribe.
+// talker goes through upgrade, connect and subscribe, or says the latter two in a request.
 type talker struct{ *group }
 
 func (t talker) connected(i int32) state {
 	head := t.words.head
-	if t.cfg.Pipeline == Everything {
-		frame, err := t.greeting(i)
-		if err != nil {
-			t.drop(i, 0, "connection token: "+err.Error())
-			return stateClosed
-		}
-		head = append(head[:len(head):len(head)], frame...)
+	if t.streams == nil && t.cfg.Pipeline != Everything {
+		t.write(i, head)
+		return stateUpgrading
 	}
-	t.write(i, head)
+	said, err := t.greeting(i)
+	if err != nil {
+		t.drop(i, 0, "connection token: "+err.Error())
+		return stateClosed
+	}
+	if t.streams != nil {
+		t.write(i, said)
+		return stateRequesting
+	}
+	t.write(i, append(head[:len(head):len(head)], said...))
 	return stateUpgrading
 }
 
@@ -241,7 +312,7 @@ func (t talker) turn(int64) int64 { return never }
 type receiver struct{ *group }
 
 func (r receiver) connected(i int32) state {
-	r.conns[i].pongs = true
+	r.conns[i].pongs = r.posts == nil
 	return stateLive
 }
 

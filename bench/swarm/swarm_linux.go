@@ -20,6 +20,8 @@ type Swarm struct {
 
 	groups []*group // by number; nil: closed
 	buf    []byte
+	cipher []byte           // likewise, of what TLS has yet to read; nil without any
+	shakes shakes           // TLS handshakes that are under way
 	halves map[place][]byte // what came of a message that is not whole yet
 	unsent map[place][]byte // what a full socket did not take
 	waits  []wait           // callers of Await
@@ -118,7 +120,12 @@ func (s *Swarm) event(e *unix.EpollEvent) {
 		s.poll.rang()
 	default:
 		// Conns that a function closed a moment ago may still have an event in this batch.
-		if g := s.groups[e.Pad]; g != nil && g.conns[e.Fd].fd >= 0 {
+		g := s.groups[e.Pad]
+		switch {
+		case g == nil:
+		case int(e.Fd) >= len(g.conns):
+			g.posts.event(int(e.Fd)-len(g.conns), e.Events)
+		case g.conns[e.Fd].fd >= 0:
 			g.event(e.Fd, e.Events)
 		}
 	}
@@ -195,7 +202,7 @@ func (s *Swarm) Stats(name string, reset bool) (Stats, error) {
 	}
 	st := g.stats
 	st.Live = g.live()
-	st.Closes, st.Faults = addCounts(nil, st.Closes), addCounts(nil, st.Faults)
+	st.Closes, st.Faults, st.Secured = addCounts(nil, st.Closes), addCounts(nil, st.Faults), addCounts(nil, st.Secured)
 	st.Latency, st.Opening = mergeLatency(nil, g.stats.Latency), mergeLatency(nil, g.stats.Opening)
 	if reset {
 		g.stats.Latency.Reset()

@@ -15,6 +15,7 @@ const slowFrameBytes = 60000
 type tricklers struct {
 	talker
 	script []byte           // what every client says, then padding without end
+	whole  int              // so much of it at once: the head in front of a slow body, as the one for an upgrade
 	plan   measure.Schedule // of bytes in the whole group
 	next   int64
 	at     []int32 // how many bytes of the script each client has sent
@@ -26,11 +27,20 @@ func newTricklers(g *group) *tricklers {
 	t.plan = measure.Schedule{Start: g.swarm.now(), Period: max(pause/time.Duration(g.cfg.Count), time.Microsecond)}
 	if g.cfg.Role == SlowHead {
 		head := g.words.head
+		if g.streams != nil {
+			head = append(g.words.appendHead(nil, "POST", g.cfg.Path), "\r\n"...)
+		}
 		t.script = append(head[:len(head)-2:len(head)-2], "X-Slow: "...) // a header line in place of the empty one that ends a head
 		return t
 	}
-	// A ws frame whose payload comes for hours. The mask is zero, so that padding is what the server sees.
 	const begin = `{"id":1,"connect":{"name":"`
+	if g.streams != nil { // the body of a request in place of a ws frame
+		t.script = g.words.appendPost(nil, g.cfg.Path, slowFrameBytes)
+		t.whole = len(t.script)
+		t.script = append(t.script, begin...)
+		return t
+	}
+	// A ws frame whose payload comes for hours. The mask is zero, so that padding is what the server sees.
 	body := append([]byte(begin), make([]byte, slowFrameBytes-len(begin))...)
 	frame := ws.AppendClientFrame(nil, ws.OpText, true, [4]byte{}, body)
 	t.script = frame[:len(frame)-len(body)+len(begin)]
@@ -39,7 +49,12 @@ func newTricklers(g *group) *tricklers {
 
 func (t *tricklers) connected(i int32) state {
 	t.at[i] = 0
-	if t.cfg.Role == SlowHead {
+	switch {
+	case t.cfg.Role == SlowHead:
+		return stateDraining
+	case t.streams != nil:
+		t.write(i, t.script[:t.whole])
+		t.at[i] = int32(t.whole)
 		return stateDraining
 	}
 	return t.talker.connected(i)

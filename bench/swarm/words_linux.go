@@ -27,19 +27,25 @@ const tokenLife = 24 * time.Hour
 // proxies, not load generators.
 type words struct {
 	form codec.Form
+	cfg  *Group
 	op   ws.OpCode
 	key  string
 	mask [4]byte
 	head []byte // the upgrade request
 	pong []byte // the ws frame that answers a ping of the protocol
+	push []byte // how a push begins
 
 	command codec.Command
 	body    []byte
 	frame   []byte
+	wrapped []byte
 }
 
 func newWords(form codec.Form, cfg *Group) words {
-	w := words{form: form, op: ws.OpText, key: ws.NewKey()}
+	w := words{form: form, cfg: cfg, op: ws.OpText, key: ws.NewKey(), push: pushBegins[form]}
+	if cfg.uni() {
+		w.push = uniPushBegins
+	}
 	_, _ = rand.Read(w.mask[:]) // never fails: see its documentation
 	request := ws.ClientRequest{Host: cfg.Host, Target: cfg.Path, Key: w.key, Origin: cfg.Origin}
 	if form == codec.Protobuf {
@@ -56,10 +62,18 @@ func (w *words) add() (err error) {
 	return err
 }
 
-// say puts what was added into one ws frame, valid until the next call.
-func (w *words) say() []byte {
+// take is what was added, valid until more is.
+func (w *words) take() []byte {
 	body := w.body
 	w.body = w.body[:0]
+	return body
+}
+
+// say puts what was added into one ws frame, valid until the next call.
+func (w *words) say() []byte { return w.frameOf(w.take()) }
+
+// frameOf puts commands into one ws frame, valid until the next call.
+func (w *words) frameOf(body []byte) []byte {
 	if w.form == codec.JSON {
 		body = bytes.TrimSuffix(body, []byte("\n"))
 	}
@@ -73,19 +87,31 @@ func (w *words) wrap(op ws.OpCode, payload []byte) []byte {
 }
 
 // connect adds the first command of client n.
-func (w *words) connect(cfg *Group, n int) error {
+func (w *words) connect(n int) error {
 	w.command = codec.Command{ID: idConnect, Method: codec.MethodConnect}
-	w.command.Connect.Name = "stentor-bench"
-	if cfg.TokenSecret != "" {
-		now := time.Now()
-		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": cfg.User(n), "iat": now.Unix(), "exp": now.Add(tokenLife).Unix()})
-		signed, err := token.SignedString([]byte(cfg.TokenSecret))
-		if err != nil {
-			return err
-		}
-		w.command.Connect.Token = signed
+	w.command.Connect.Name = clientName
+	token, err := w.token(n)
+	if err != nil {
+		return err
 	}
+	w.command.Connect.Token = token
 	return w.add()
+}
+
+// clientName is what clients call themselves.
+const clientName = "stentor-bench"
+
+// token is that of client n; empty for an anonymous one. Clients that cannot ask for subscriptions have them from their token.
+func (w *words) token(n int) (string, error) {
+	if w.cfg.TokenSecret == "" {
+		return "", nil
+	}
+	now := time.Now()
+	claims := jwt.MapClaims{"sub": w.cfg.User(n), "iat": now.Unix(), "exp": now.Add(tokenLife).Unix()}
+	if w.cfg.uni() && w.cfg.Subscribed > 0 {
+		claims["channels"] = w.cfg.channels(n)
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(w.cfg.TokenSecret))
 }
 
 // subscribe adds a request for a subscription.
@@ -115,6 +141,9 @@ func (w *words) next(payload []byte) (delimited, bare, rest []byte, ok bool) {
 // How a push begins: the outer member in JSON; the tag of field 4 with a length in Protobuf.
 var pushBegins = [codec.NumForms][]byte{codec.JSON: []byte(`{"push":`), codec.Protobuf: {4<<3 | 2}}
 
+// uniPushBegins is how a push to a channel begins where there is nothing but pushes.
+var uniPushBegins = []byte(`{"channel":`)
+
 func (w *words) isPing(bare []byte) bool {
 	if w.form == codec.JSON {
 		return string(bare) == "{}"
@@ -122,7 +151,17 @@ func (w *words) isPing(bare []byte) bool {
 	return len(bare) == 0
 }
 
-func (w *words) isPush(bare []byte) bool { return bytes.HasPrefix(bare, pushBegins[w.form]) }
+func (w *words) isPush(bare []byte) bool { return bytes.HasPrefix(bare, w.push) }
+
+// decode reads a message. What unidirectional clients get is the inside of a push.
+func (w *words) decode(delimited []byte, r *codec.Reply) error {
+	if w.cfg.uni() {
+		w.wrapped = append(append(append(w.wrapped[:0], pushBegins[codec.JSON]...), delimited...), '}')
+		delimited = w.wrapped
+	}
+	_, err := codec.DecodeReply(w.form, delimited, r)
+	return err
+}
 
 // errorText names a reply's error, with its usual cause.
 func errorText(what string, e *codec.Error) string {
