@@ -87,8 +87,13 @@ func (r *Reactor) adoptRequest(w http.ResponseWriter, h *Head, v Verdict) {
 		http.Error(w, "upgrades need HTTP/1.1 on this server's own port", http.StatusBadRequest)
 		return
 	}
+	if refusal != nil {
+		_, _ = conn.Write(a.response)
+		_ = conn.Close()
+		return
+	}
 	socket, replay, secured := socketOf(conn)
-	if refusal != nil || socket == nil {
+	if socket == nil {
 		_, _ = conn.Write(a.response)
 		_ = conn.Close()
 		return
