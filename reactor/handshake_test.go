@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -262,37 +261,6 @@ func TestTLSHandshakeDeadline(t *testing.T) {
 	c := dialTLS(t, r, clientTLS(tls.VersionTLS13))
 	c.expectEnd()
 	eventually(t, "counted", func() bool { s := r.Stats(); return s.HandshakesFailed == 1 && s.HeadTimeouts == 1 && s.Conns == 0 })
-}
-
-// A handshake that waits for somebody else lets others compute.
-func TestPauseHandshake(t *testing.T) {
-	release := make(chan struct{})
-	config := serverTLS(func(c *tls.Config) {
-		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if hello.ServerName == "slow.example" {
-				PauseHandshake(hello.Context(), func() { <-release })
-				return nil, errors.New("not found")
-			}
-			return nil, nil
-		}
-	})
-	config.HandshakesAtOnce = 1
-	r := start(t, Config{TLS: config}, upgradeTo(echo))
-	slow := clientTLS(0)
-	slow.ServerName = "slow.example"
-	ended := make(chan error)
-	conn := dialRaw(t, r).Conn
-	go func() { ended <- tls.Client(conn, slow).Handshake() }()
-	eventually(t, "it waits", func() bool { return r.Stats().Handshaking == 1 })
-	for range 3 {
-		c := dialWSS(t, r, clientTLS(0))
-		c.say(text("hello"))
-		c.expect("hello")
-	}
-	close(release)
-	if err := <-ended; err == nil {
-		t.Error("no error")
-	}
 }
 
 // Stop ends handshakes, wherever they are.

@@ -18,7 +18,8 @@ import (
 // socket (secure.go).
 type TLS struct {
 	// Config is asked for every handshake, so that certificates can be changed. DynamicRecordSizingDisabled must be set: what is
-	// written together is one record then, up to 16 KiB.
+	// written together is one record then, up to 16 KiB. Its functions, such as GetCertificate, are called while other handshakes
+	// wait for their turn, and must not wait themselves.
 	Config func() *tls.Config
 
 	// PlainToo serves clients without TLS on the same port. They get a 400 if it is not set.
