@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,7 +117,7 @@ func churnOnce(t *testing.T, r *Reactor) bool {
 			return false
 		}
 	}
-	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+	if err := tcpOf(c.Conn).SetLinger(0); err != nil {
 		t.Error(err)
 	}
 	return true

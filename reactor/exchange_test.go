@@ -3,7 +3,6 @@ package reactor
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -419,8 +418,8 @@ func TestGoneInBody(t *testing.T) {
 	r := start(t, Config{}, serving(parrot))
 	for _, end := range []func(c *client){
 		func(c *client) { c.Close() },
-		func(c *client) { _ = c.Conn.(*net.TCPConn).CloseWrite() },
-		func(c *client) { _ = c.Conn.(*net.TCPConn).SetLinger(0); c.Close() },
+		func(c *client) { _ = closeWrite(c.Conn) },
+		func(c *client) { _ = tcpOf(c.Conn).SetLinger(0); c.Close() },
 	} {
 		c := dial(t, r)
 		c.say("POST /x" + tail + "Content-Length: 5000\r\n\r\n" + strings.Repeat("x", 3000))
@@ -439,7 +438,7 @@ func TestHalfCloseAfterRequest(t *testing.T) {
 	for range 20 {
 		c := dial(t, r)
 		c.say(post("/x", "abc"))
-		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		if err := closeWrite(c.Conn); err != nil {
 			t.Fatal(err)
 		}
 		c.expectAnswer(200, "POST /x abc")
@@ -508,7 +507,7 @@ func TestAwaitEnds(t *testing.T) {
 		body   string
 	}{
 		{"gone", nil, func(c *client, _ *pipe) { c.Close() }, 0, ""},
-		{"half closed", nil, func(c *client, _ *pipe) { _ = c.Conn.(*net.TCPConn).CloseWrite() }, 0, ""},
+		{"half closed", nil, func(c *client, _ *pipe) { _ = closeWrite(c.Conn) }, 0, ""},
 		{"too much", nil, func(c *client, _ *pipe) { go func() { _, _ = io.WriteString(c, strings.Repeat("x", 1<<20)) }() }, 0, ""},
 		{"deadline", func(p *pipe) {
 			p.c.Arm(p.c.Loop().Now().After(100 * time.Millisecond))

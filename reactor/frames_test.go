@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -328,7 +327,7 @@ func TestHalfClose(t *testing.T) {
 	for range 20 {
 		c := dialWS(t, r)
 		c.say(text("request"))
-		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		if err := closeWrite(c.Conn); err != nil {
 			t.Fatal(err)
 		}
 		c.expect("request")
@@ -357,7 +356,7 @@ func TestReset(t *testing.T) {
 			eventually(t, "much is owed", func() bool { return r.Stats().QueuedBytes > 0 })
 		}
 		c.say(text("half")[:5])
-		if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+		if err := tcpOf(c.Conn).SetLinger(0); err != nil {
 			t.Fatal(err)
 		}
 		c.Close()

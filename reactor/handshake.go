@@ -1,7 +1,6 @@
 package reactor
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -101,7 +100,7 @@ func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 	h.wire = &wire{conn: h.conn, raw: h.hello, handshake: h}
 	h.hello = nil
 	secured = tls.Server(h.wire, r.cfg.TLS.Config())
-	if err := secured.HandshakeContext(context.WithValue(context.Background(), handshakeKey{}, h)); err != nil {
+	if err := secured.Handshake(); err != nil {
 		return nil, err
 	}
 	h.wire.handshake = nil
@@ -181,16 +180,3 @@ func (h *handshake) interrupted() bool {
 }
 
 func (h *handshake) pause(wait func()) { h.driver.reactor.handshakes.pause(h, wait) }
-
-type handshakeKey struct{}
-
-// PauseHandshake is for functions of a tls.Config that wait for others, such as GetCertificate for a certificate that is being
-// made: ctx is the ClientHelloInfo's, and other handshakes compute while wait waits. It returns with wait, which the deadline of
-// the handshake does not end.
-func PauseHandshake(ctx context.Context, wait func()) {
-	if h, ok := ctx.Value(handshakeKey{}).(*handshake); ok {
-		h.pause(wait)
-		return
-	}
-	wait()
-}

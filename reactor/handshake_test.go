@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -70,7 +69,7 @@ func TestTLSClientCertificates(t *testing.T) {
 			return &cert, nil
 		}
 		for name, config := range map[string]*tls.Config{"none": clientTLS(version), "of a stranger": bad} {
-			conn := tls.Client(dial(t, r).Conn, config)
+			conn := tls.Client(dialRaw(t, r).Conn, config)
 			_, err := conn.Write([]byte("x"))
 			if err == nil {
 				_, err = conn.Read(make([]byte, 1))
@@ -98,7 +97,7 @@ func TestTLSHandshakeFailures(t *testing.T) {
 	} {
 		config := clientTLS(0)
 		c.change(config)
-		err := tls.Client(dial(t, r).Conn, config).Handshake()
+		err := tls.Client(dialRaw(t, r).Conn, config).Handshake()
 		if err == nil || !strings.Contains(err.Error(), c.alert) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -112,7 +111,7 @@ func TestTLSOversizeName(t *testing.T) {
 	for _, n := range []int{10000, 17000} {
 		config := clientTLS(0)
 		config.ServerName, config.InsecureSkipVerify = strings.Repeat("x", n), true
-		raw := dial(t, r)
+		raw := dialRaw(t, r)
 		err := tls.Client(raw.Conn, config).Handshake()
 		if big := n > helloBytesMax; big == (err == nil) {
 			t.Errorf("a name of %d bytes: %v", n, err)
@@ -134,7 +133,7 @@ func TestTLSPanic(t *testing.T) {
 			return nil, nil
 		}
 	})}, upgradeTo(echo))
-	if err := tls.Client(dial(t, r).Conn, clientTLS(0)).Handshake(); err == nil {
+	if err := tls.Client(dialRaw(t, r).Conn, clientTLS(0)).Handshake(); err == nil {
 		t.Error("no error")
 	}
 	c := dialWSS(t, r, clientTLS(0))
@@ -188,7 +187,7 @@ func TestTLSStallers(t *testing.T) {
 		}
 	}
 	// It is the last in the queue, so that all before it are computed first.
-	raw := dial(t, r)
+	raw := dialRaw(t, r)
 	if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -264,37 +263,6 @@ func TestTLSHandshakeDeadline(t *testing.T) {
 	eventually(t, "counted", func() bool { s := r.Stats(); return s.HandshakesFailed == 1 && s.HeadTimeouts == 1 && s.Conns == 0 })
 }
 
-// A handshake that waits for somebody else lets others compute.
-func TestPauseHandshake(t *testing.T) {
-	release := make(chan struct{})
-	config := serverTLS(func(c *tls.Config) {
-		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if hello.ServerName == "slow.example" {
-				PauseHandshake(hello.Context(), func() { <-release })
-				return nil, errors.New("not found")
-			}
-			return nil, nil
-		}
-	})
-	config.HandshakesAtOnce = 1
-	r := start(t, Config{TLS: config}, upgradeTo(echo))
-	slow := clientTLS(0)
-	slow.ServerName = "slow.example"
-	ended := make(chan error)
-	conn := dial(t, r).Conn
-	go func() { ended <- tls.Client(conn, slow).Handshake() }()
-	eventually(t, "it waits", func() bool { return r.Stats().Handshaking == 1 })
-	for range 3 {
-		c := dialWSS(t, r, clientTLS(0))
-		c.say(text("hello"))
-		c.expect("hello")
-	}
-	close(release)
-	if err := <-ended; err == nil {
-		t.Error("no error")
-	}
-}
-
 // Stop ends handshakes, wherever they are.
 func TestStopDuringHandshakes(t *testing.T) {
 	config := serverTLS()
@@ -342,7 +310,7 @@ func TestTLSChurn(t *testing.T) {
 		churn.Go(func() {
 			config := clientTLS([]uint16{tls.VersionTLS12, tls.VersionTLS13}[i%2])
 			for j := range rounds {
-				raw := dial(t, r)
+				raw := dialRaw(t, r)
 				_ = raw.Conn.(*net.TCPConn).SetLinger(0)
 				if j%4 == 0 {
 					_, _ = raw.Write(helloOf(config)[:100+j])

@@ -123,7 +123,7 @@ func (s *handshakes) giveBack() {
 	s.schedule()
 }
 
-// pause lets others compute while wait waits for h's client, or for somebody else.
+// pause lets others compute while wait waits for h's client.
 func (s *handshakes) pause(h *handshake, wait func()) {
 	s.mu.Lock()
 	s.turns++
@@ -136,8 +136,8 @@ func (s *handshakes) pause(h *handshake, wait func()) {
 		s.waiting.add(h)
 	}
 	s.mu.Unlock()
-	defer s.goOn(h) // also after a panic of a function of the tls.Config
 	wait()
+	s.goOn(h)
 }
 
 // goOn waits for another turn.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -123,6 +124,10 @@ func startLogged(t testing.TB, cfg Config, router Router) (*Reactor, *logs) {
 	or(&cfg.Loops, 1)
 	or(&cfg.StallReport, time.Second)
 	or(&cfg.Log, slog.New(slog.NewTextHandler(l, nil)))
+	if overTLS && cfg.TLS == nil {
+		cfg.TLS = serverTLS()
+		cfg.TLS.PlainToo = true
+	}
 	r, err := New(cfg, router)
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +171,17 @@ type client struct {
 
 func dial(t testing.TB, r *Reactor) *client {
 	t.Helper()
+	c := dialRaw(t, r)
+	if overTLS && r.cfg.TLS != nil {
+		c.Conn = tls.Client(c.Conn, clientTLS(0))
+		c.in = newReader(c.Conn)
+	}
+	return c
+}
+
+// dialRaw is dial of a client that speaks TLS by itself, or never.
+func dialRaw(t testing.TB, r *Reactor) *client {
+	t.Helper()
 	conn, err := net.Dial("tcp", r.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +192,17 @@ func dial(t testing.TB, r *Reactor) *client {
 	}
 	return &client{conn, t, newReader(conn)}
 }
+
+// tcpOf is the socket of a client.
+func tcpOf(conn net.Conn) *net.TCPConn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	return conn.(*net.TCPConn)
+}
+
+// closeWrite ends what the client says, in the words of its transport.
+func closeWrite(conn net.Conn) error { return conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 

@@ -116,7 +116,7 @@ func FuzzHelloEnd(f *testing.F) {
 
 func TestPlainOnTLS(t *testing.T) {
 	r := start(t, Config{TLS: serverTLS()}, neverRoute(t))
-	c := dial(t, r)
+	c := dialRaw(t, r)
 	c.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 400 ") {
 		t.Errorf("answered with %q", head)
@@ -142,7 +142,10 @@ func TestPlainAndTLSOnOnePort(t *testing.T) {
 			return p
 		}}
 	}))
-	for i, c := range []*client{dialWS(t, r), dialWSS(t, r, clientTLS(0))} {
+	plain := dialRaw(t, r)
+	plain.say(upgradeRequest())
+	plain.upgraded()
+	for i, c := range []*client{plain, dialWSS(t, r, clientTLS(0))} {
 		if got := <-secure; got != (i == 1) {
 			t.Errorf("conn %d: secure is %v", i, got)
 		}
@@ -150,7 +153,7 @@ func TestPlainAndTLSOnOnePort(t *testing.T) {
 		c.expect("hello")
 	}
 	// A slow head of plain HTTP keeps its deadline and its answer.
-	slow := dial(t, r)
+	slow := dialRaw(t, r)
 	slow.say("GET")
 	if head := slow.head(); !strings.HasPrefix(head, "HTTP/1.1 408 ") {
 		t.Errorf("answered with %q", head)
@@ -167,7 +170,7 @@ func TestBadHellos(t *testing.T) {
 		"chatter":   string(helloOf(clientTLS(tls.VersionTLS13))) + strings.Repeat("x", helloExtraMax+1),
 		"not hello": "\x16\x03\x01\x00\x04\x02\x00\x00\x00",
 	} {
-		c := dial(t, r)
+		c := dialRaw(t, r)
 		c.say(raw)
 		answer, _ := io.ReadAll(c.in)
 		if len(answer) != 7 || answer[0] != recordAlert || answer[5] != 2 {
@@ -176,7 +179,7 @@ func TestBadHellos(t *testing.T) {
 	}
 	hello := helloOf(clientTLS(tls.VersionTLS13))
 	for _, raw := range []string{"", "\x16", string(hello[:len(hello)-1])} {
-		c := dial(t, r)
+		c := dialRaw(t, r)
 		c.say(raw)
 		c.expectEnd()
 	}

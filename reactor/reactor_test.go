@@ -89,7 +89,7 @@ func TestMaxConns(t *testing.T) {
 		in = append(in, dialWS(t, r))
 	}
 	for range 5 {
-		c := dial(t, r)
+		c := dialRaw(t, r)
 		if head := c.head(); !strings.HasPrefix(head, "HTTP/1.1 503 ") {
 			t.Fatalf("the eleventh hears %q", head)
 		}

@@ -84,7 +84,7 @@ func (s *splitter) Read(p []byte) (int, error) {
 
 func dialSplit(t testing.TB, r *Reactor, config *tls.Config, piece int64) (*client, *splitter) {
 	t.Helper()
-	raw := dial(t, r)
+	raw := dialRaw(t, r)
 	s := &splitter{Conn: raw.Conn}
 	s.piece.Store(piece)
 	conn := tls.Client(s, config)

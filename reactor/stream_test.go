@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -201,8 +200,8 @@ func TestStreamPeerEnds(t *testing.T) {
 	r := start(t, Config{}, router)
 	for _, end := range []func(c *client){
 		func(c *client) { c.Close() },
-		func(c *client) { _ = c.Conn.(*net.TCPConn).CloseWrite() },
-		func(c *client) { _ = c.Conn.(*net.TCPConn).SetLinger(0); c.Close() },
+		func(c *client) { _ = closeWrite(c.Conn) },
+		func(c *client) { _ = tcpOf(c.Conn).SetLinger(0); c.Close() },
 	} {
 		c := dial(t, r)
 		expectText(t, c.listen(getStream), "\r\n")
@@ -530,7 +529,7 @@ func streamOnce(t *testing.T, r *Reactor, tag string) bool {
 			return false
 		}
 	}
-	if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+	if err := tcpOf(c.Conn).SetLinger(0); err != nil {
 		t.Error(err)
 	}
 	return true

@@ -18,7 +18,8 @@ import (
 // socket (secure.go).
 type TLS struct {
 	// Config is asked for every handshake, so that certificates can be changed. DynamicRecordSizingDisabled must be set: what is
-	// written together is one record then, up to 16 KiB.
+	// written together is one record then, up to 16 KiB. Its functions, such as GetCertificate, are called while other handshakes
+	// wait for their turn, and must not wait themselves.
 	Config func() *tls.Config
 
 	// Addr is a "host:port" of its own that speaks TLS; Config.Addr speaks plain text then. Without it Config.Addr speaks TLS.

@@ -87,7 +87,7 @@ func clientTLS(version uint16) *tls.Config {
 // dialTLS is a client whose TLS handshake is done.
 func dialTLS(t testing.TB, r *Reactor, config *tls.Config) *client {
 	t.Helper()
-	raw := dial(t, r)
+	raw := dialRaw(t, r)
 	conn := tls.Client(raw.Conn, config)
 	if err := conn.Handshake(); err != nil {
 		t.Fatalf("handshake: %v", err)

@@ -3,7 +3,6 @@ package reactor
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -188,7 +187,7 @@ func TestWriteError(t *testing.T) {
 		c, s := opened(t, r, ch)
 		other, o := opened(t, r, ch)
 		onLoop(r, 0, func() {
-			if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+			if err := tcpOf(c.Conn).SetLinger(0); err != nil {
 				t.Error(err)
 			}
 			c.Close()

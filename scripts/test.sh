@@ -9,3 +9,6 @@ echo "== tests"
 go test -timeout 10m ./...
 echo "== tests under the race detector"
 go test -race -timeout 15m ./...
+
+echo "== the reactor's tests over TLS"
+go test -tags overtls -timeout 10m ./reactor

@@ -1,0 +1,5 @@
+//go:build !overtls
+
+package reactor
+
+const overTLS = false
