@@ -29,11 +29,11 @@ func TestGeneratorMemory(t *testing.T) {
 		recovers  bool
 		bytesMax  float64
 	}{
-		{plain, swarm.WebSocket, "", false, 64},
-		{plain, swarm.WebSocket, "", true, 80},
-		{plain, swarm.HTTPStream, "", false, 92},
-		{plain, swarm.SSE, "", true, 104},
-		{plain, swarm.UniSSE, "", true, 104},
+		{plain, swarm.WebSocket, "", false, 70},
+		{plain, swarm.WebSocket, "", true, 90},
+		{plain, swarm.HTTPStream, "", false, 96},
+		{plain, swarm.SSE, "", true, 112},
+		{plain, swarm.UniSSE, "", true, 112},
 		{secured, swarm.WebSocket, "1.2", false, 8 << 10},
 		{secured, swarm.SSE, "1.3", false, 8 << 10},
 	} {
