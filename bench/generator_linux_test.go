@@ -29,11 +29,11 @@ func TestGeneratorMemory(t *testing.T) {
 		recovers  bool
 		bytesMax  float64
 	}{
-		{plain, swarm.WebSocket, "", false, 64},
-		{plain, swarm.WebSocket, "", true, 80},
-		{plain, swarm.HTTPStream, "", false, 90},
-		{plain, swarm.SSE, "", true, 100},
-		{plain, swarm.UniSSE, "", true, 100},
+		{plain, swarm.WebSocket, "", false, 70},
+		{plain, swarm.WebSocket, "", true, 90},
+		{plain, swarm.HTTPStream, "", false, 96},
+		{plain, swarm.SSE, "", true, 112},
+		{plain, swarm.UniSSE, "", true, 112},
 		{secured, swarm.WebSocket, "1.2", false, 8 << 10},
 		{secured, swarm.SSE, "1.3", false, 8 << 10},
 	} {
@@ -56,7 +56,7 @@ func TestGeneratorMemory(t *testing.T) {
 
 // generatorMemory is the heap of a worker per client.
 func generatorMemory(t *testing.T, server *benchtest.Server, target Target, recovers bool) float64 {
-	clients := 2000
+	clients := 2500
 	if target.Secure.Insecure {
 		clients = 600 // handshakes take their time
 	}

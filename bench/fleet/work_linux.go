@@ -82,6 +82,7 @@ func obey(s *swarm.Swarm, op string, body json.RawMessage, reply pipe.Reply) err
 // heap is what is alive in this process after a collection, in bytes.
 func heap() int64 {
 	runtime.GC()
+	runtime.GC() // pools keep what they have through one
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)

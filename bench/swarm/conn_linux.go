@@ -25,11 +25,13 @@ const (
 	stateSubscribing       // a subscribe command is sent
 	stateLive
 	stateDraining // live, but what comes is not ws frames: read and dropped
+	stateParting  // secure, and done with once it has a session ticket
 )
 
 var stateNames = [...]string{
 	stateClosed: "nothing", stateDialing: "a TCP conn", stateSecuring: "the TLS handshake", stateUpgrading: "the answer to the upgrade",
 	stateRequesting: "the head of the response", stateConnecting: "the connect reply", stateSubscribing: "the subscribe reply", stateLive: "publications", stateDraining: "the close",
+	stateParting: "a session ticket",
 }
 
 // live is true at the end of the way.
@@ -179,7 +181,7 @@ func (g *group) fetch(i int32, into []byte) int {
 func (g *group) arrived(i int32, data []byte) {
 	s, c, at := g.swarm, &g.conns[i], place{g.number, i}
 	if g.streams != nil && c.state != stateRequesting {
-		if c.state != stateDraining {
+		if c.state != stateDraining && c.state != stateParting {
 			g.stream(i, data)
 		}
 		return

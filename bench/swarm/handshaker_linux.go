@@ -1,15 +1,18 @@
 package swarm
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"stentor/bench/measure"
 	"stentor/codec"
 )
 
-// handshakers secure conns on a schedule, each by the first client that is free, and end them as soon as they are secure. Count is how
+// handshakers secure conns on a schedule, each by the first client that is free, and end them as soon as they are secure, or
+// have the ticket with which the next is to resume. Count is how
 // many may be under way at the same time: with all of them busy, a handshake waits, and its latency counts from when it was due.
 type handshakers struct {
 	*group
@@ -18,12 +21,18 @@ type handshakers struct {
 	next  int64   // number of the next to fall due
 	asked []int64 // when that of a client was due
 	free  int     // the client to look at first
+
+	tickets *tickets // nil: nobody resumes
 }
 
 // newHandshakers is open at once: there is nobody to dial before Shake.
 func newHandshakers(g *group, done func(Opened)) *group {
 	h := &handshakers{group: g, asked: make([]int64, len(g.conns))}
 	g.role = h
+	if g.tls.ClientSessionCache != nil {
+		h.tickets = &tickets{ClientSessionCache: g.tls.ClientSessionCache}
+		g.tls.ClientSessionCache = h.tickets
+	}
 	g.due = never
 	for i := range g.conns {
 		g.conns[i].counted = true // so that those that fail are counted among the closes
@@ -86,8 +95,32 @@ func (h *handshakers) idle() (int32, bool) {
 func (h *handshakers) connected(i int32) state {
 	h.stats.Shaken++
 	h.stats.Latency.Record(time.Duration(h.swarm.now() - h.asked[i]))
+	if h.tickets != nil && !h.ticket(i) {
+		return stateParting
+	}
 	h.hangUp(i)
 	return stateClosed
+}
+
+// ticket is true if client i has its ticket. That of TLS 1.2 comes with the handshake, that of 1.3 behind it, or in what has been read already.
+func (h *handshakers) ticket(i int32) bool {
+	e, before := h.secures[i], h.tickets.put.Load()
+	if e.conn.ConnectionState().Version != tls.VersionTLS13 {
+		return true
+	}
+	_, _ = e.conn.Read(h.swarm.buf) // an error ends the conn just as well
+	return h.tickets.put.Load() != before
+}
+
+// tickets are a cache of them that counts.
+type tickets struct {
+	tls.ClientSessionCache
+	put atomic.Int64
+}
+
+func (t *tickets) Put(key string, s *tls.ClientSessionState) {
+	t.put.Add(1)
+	t.ClientSessionCache.Put(key, s)
 }
 
 func (h *handshakers) upgraded(int32) state              { return stateClosed }

@@ -212,6 +212,9 @@ func (g *group) readSecure(i int32) {
 		switch {
 		case err == nil:
 		case errors.Is(err, errAgain):
+			if g.conns[i].state == stateParting { // what has come is the ticket
+				g.hangUp(i)
+			}
 			return
 		case g.secures[i] != e:
 		case errors.Is(err, io.EOF):

@@ -14,7 +14,7 @@ import (
 func (g *group) take(i int32, data []byte) (rest []byte) {
 	c := &g.conns[i]
 	switch c.state {
-	case stateDraining:
+	case stateDraining, stateParting:
 		return nil
 	case stateRequesting:
 		return g.answered(i, data)

@@ -417,6 +417,19 @@ func TestHandshakers(t *testing.T) {
 		}
 		return nil
 	})
+	again := over(like(server, Handshaker, 8), server, WebSocket, true)
+	again.Name, again.TLS.Resume = "again", true
+	r.open(again)
+	r.on(func() error { return r.Shake("again", 500) })
+	r.until("again", func(st Stats) bool {
+		for text, n := range st.Secured {
+			if strings.HasSuffix(text, "resumed") && n > 20 {
+				return true
+			}
+		}
+		return false
+	})
+	r.on(func() error { return r.Close("again") })
 	// A server that goes is counted.
 	server.Close()
 	r.on(func() error { return r.Shake("g", 500) })
