@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, Redis for the engine, a C
+# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, Redis for the engine, curl, a C
 # compiler for the race detector. As root on Debian and Ubuntu it does so by itself; elsewhere it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 have node || packages+=(nodejs)
 have nats-server || [ -x /usr/sbin/nats-server ] || packages+=(nats-server)
 have npm || packages+=(npm)
+have curl || packages+=(curl)
 have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 have redis-server && have redis-cli || packages+=(redis-server redis-tools)
 have "$(go env CC)" || packages+=(gcc libc6-dev)
