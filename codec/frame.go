@@ -21,6 +21,7 @@ type Frame struct {
 	header   uint8                    // where the ws header starts in bytes
 	form     Form
 	slow     SlowPolicy
+	held     atomic.Int32 // see Hold
 }
 
 // Kind is what a frame of fan-out carries; its frames are counted apart.
@@ -128,6 +129,13 @@ func (f *Frame) SetSlow(p SlowPolicy, channel uint32) { f.slow, f.channel = p, c
 
 // Slow is what SetSlow said.
 func (f *Frame) Slow() (p SlowPolicy, channel uint32) { return f.slow, f.channel }
+
+// Hold notes that one more queue has the frame, for those who count the memory of what is queued: first reports that no other has.
+// Any goroutine may call it.
+func (f *Frame) Hold() (first bool) { return f.held.Add(1) == 1 }
+
+// Release is the opposite of Hold: last reports that no queue has the frame any more.
+func (f *Frame) Release() (last bool) { return f.held.Add(-1) == 0 }
 
 // Deflated returns the frame as WebSocket does, but compressed where that is worth it: for conns that have agreed on it. d does
 // the work at the first call, on whatever loop that is; all later ones get the same bytes. Two loops that ask at the same moment

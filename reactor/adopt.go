@@ -2,22 +2,30 @@ package reactor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
 
 	"stentor/codec/ws"
+	"stentor/reactor/loop"
 )
 
-// adoption is an upgrade or an exchange that arrived at net/http, on its way to a loop.
+// adoption is a conn on its way to a loop: an upgrade or an exchange that arrived at net/http, or a conn whose TLS handshake is done.
 type adoption struct {
 	verdict  Verdict
-	request  request // of an exchange
-	response []byte  // the 101 of an upgrade
-	read     []byte  // what the client sent after the head of its request
-	adopted  bool    // the loop has it; for others to read when the loop has ended
+	request  request        // of an exchange
+	response []byte         // the 101 of an upgrade
+	read     []byte         // what the client sent after the head of its request
+	told     netip.AddrPort // whose conn it is, if a balancer has told
+	adopted  bool           // the loop has it; for others to read when the loop has ended
+
+	secured *tls.Conn // nil without TLS
+	headAt  loop.Time // when its request head must be complete; 0 if it has been read
 }
 
 // AdoptHandler takes the requests that arrive on kept-alive conns of net/http (from a proxy in front that reuses them) and are for
@@ -56,6 +64,7 @@ func headOf(req *http.Request) *Head {
 		Proto:  req.Proto,
 		Host:   req.Host,
 		peer:   req.RemoteAddr,
+		secure: req.TLS != nil,
 
 		length:  max(req.ContentLength, 0),
 		chunked: len(req.TransferEncoding) > 0,
@@ -112,29 +121,60 @@ func (r *Reactor) moveBack(w http.ResponseWriter, a *adoption) {
 		http.Error(w, needsOwnPort, http.StatusBadRequest)
 		return
 	}
-	c, ok := conn.(*httpConn)
-	if !ok {
+	socket, replay, secured := socketOf(conn)
+	if socket == nil {
 		_, _ = conn.Write(appendResponse(nil, http.StatusBadRequest, needsOwnPort+"\n", false))
 		_ = conn.Close()
 		return
 	}
 	a.read, _ = buffered.Reader.Peek(buffered.Reader.Buffered())
-	a.read = append(append([]byte(nil), a.read...), c.replay...)
-	if err := r.enroll(c, a); err != nil {
+	a.read = append(append([]byte(nil), a.read...), replay...)
+	a.told = socket.told
+	a.secured = secured
+	if err := r.enroll(socket, a); err != nil {
+		if secured != nil {
+			secured.NetConn().(*wire).uncount()
+		}
 		r.conns.Add(-1)
 		r.cfg.Log.Warn("a connection could not be moved from net/http to a loop", "error", err)
 	}
 }
 
+// socketOf takes a conn of net/http's apart: the socket, nil if it is not of a kind that we gave to net/http, what is to be read
+// before it, and the TLS over it, which is from now on ready for a loop.
+func socketOf(conn net.Conn) (socket *httpConn, replay []byte, secured *tls.Conn) {
+	switch c := conn.(type) {
+	case *httpConn:
+		return c, c.replay, nil
+	case *httpsConn:
+		wire, ok := c.NetConn().(*wire)
+		if !ok {
+			return nil, nil, nil
+		}
+		socket, _ = wire.conn.(*httpConn)
+		if socket != nil {
+			wire.raw, wire.conn = wire.unread(), nil
+		}
+		return socket, c.replay, c.Conn
+	}
+	return nil, nil, nil
+}
+
 // enroll puts a conn on the next loop in turn. Whatever happens, the conn is no longer net/http's.
 func (r *Reactor) enroll(c *httpConn, a *adoption) error {
-	met := *r.met.Load()
-	if len(met) < len(r.drivers) {
-		_ = c.takenOver().Close()
+	d := r.drivers[int(r.adoptNext.Add(1))%len(r.drivers)]
+	return r.enrollOn(d, c.takenOver(), a)
+}
+
+// enrollOn puts a socket on the loop of d. Whatever happens, conn is closed.
+func (r *Reactor) enrollOn(d *driver, conn net.Conn, a *adoption) error {
+	if met := *r.met.Load(); len(met) < len(r.drivers) {
+		_ = conn.Close()
 		return errors.New("the loops do not turn yet")
 	}
-	d := r.drivers[int(r.adoptNext.Add(1))%len(r.drivers)]
-	conn := c.takenOver()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(false) // net makes all its conns send probes every 15 s; those of a loop do not
+	}
 	result, err := d.gl.Enroll(gnet.NewContext(context.Background(), a), conn)
 	if err != nil {
 		_ = conn.Close()
@@ -155,13 +195,29 @@ func (r *Reactor) enroll(c *httpConn, a *adoption) error {
 func (d *driver) adopt(gc gnet.Conn, a *adoption) {
 	d.enter()
 	defer d.leave()
-	d.stats.adopted.Add(1)
 	a.adopted = true
 	gc.SetSafeContext(nil) // else gnet would keep a for as long as the conn lives
 	c := d.newConn(gc)
+	c.tell(a.told)
 	d.current = c
-	d.adoptOpen(c, a)
+	if a.secured != nil {
+		c.secure(a.secured)
+	}
+	if a.headAt == 0 {
+		d.stats.adopted.Add(1)
+		d.adoptOpen(c, a)
+	} else {
+		c.state, c.stateAt = stateHead, a.headAt
+		c.rearm()
+	}
+	s := c.secured()
+	if s != nil && c.state != stateDead {
+		d.receive(c)
+	}
 	d.flushCurrent()
+	if s != nil {
+		s.settle()
+	}
 }
 
 func (d *driver) adoptOpen(c *Conn, a *adoption) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -32,6 +33,13 @@ type Config struct {
 	QueueBytesMax      int
 	QueueTotalBytesMax int64
 
+	// ProxyTrusted are the addresses of balancers in front that speak the PROXY protocol: every conn from there must begin with its header,
+	// and no other conn may.
+	ProxyTrusted []netip.Prefix
+
+	// H2C hands HTTP/2 in clear text to HTTPListener; without it, it is a bad request.
+	H2C bool
+
 	// Limits of a request head: its size, 16 KiB; its header fields, 100; the time until it is complete, 10 s.
 	HeadBytesMax int
 	HeadersMax   int
@@ -41,6 +49,9 @@ type Config struct {
 	// request after one; 60 s.
 	BodyTimeout      time.Duration
 	KeepAliveTimeout time.Duration
+
+	// TLS makes the port speak TLS; nil for plain only.
+	TLS *TLS
 
 	// Deflate is for conns whose Verdict agrees to compression.
 	Deflate Deflate
@@ -100,6 +111,7 @@ func (c Config) withDefaults() Config {
 	or(&c.FragmentTimeout, 30*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
 	or(&c.StallReport, 10*time.Millisecond)
+	c.TLS = c.TLS.withDefaults()
 	or(&c.Panic, Close{3004, "internal server error"})
 	or(&c.Slow, Close{3008, "slow"})
 	or(&c.WriteError, Close{3009, "write error"})
@@ -120,6 +132,11 @@ func (c Config) check() error {
 	}
 	if c.Loops < 0 || c.Loops > loop.LoopsMax {
 		return fmt.Errorf("reactor: %d loops, want 1 to %d", c.Loops, loop.LoopsMax)
+	}
+	for _, p := range c.ProxyTrusted {
+		if !p.IsValid() {
+			return errors.New("reactor: an invalid network among ProxyTrusted")
+		}
 	}
 	for _, limit := range []struct {
 		name  string
@@ -150,5 +167,5 @@ func (c Config) check() error {
 			return fmt.Errorf("reactor: %s is negative", limit.name)
 		}
 	}
-	return nil
+	return c.TLS.check()
 }

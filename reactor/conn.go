@@ -32,6 +32,7 @@ type state uint8
 
 const (
 	stateHead    state = iota // the request head is under way
+	stateHello                // the first bytes are under way, on a port that speaks TLS: see receiveHello
 	stateBody                 // the body of an exchange is under way
 	stateAnswer               // the request of an exchange is whole: its answer is due
 	stateIdle                 // it has its answer: the next request may come
@@ -39,6 +40,7 @@ const (
 	stateClosing              // our close frame is queued or sent: the peer's is awaited
 	stateLinger               // nothing more to say: what the peer still sends is discarded until it ends
 	stateDead                 // gone
+	stateProxy                // before stateHead, of a conn from a balancer: its PROXY header is under way
 )
 
 // flags of a conn.
@@ -95,10 +97,14 @@ func (c *Conn) Loop() *loop.Loop { return c.driver.loop }
 // Handle names the conn for other goroutines. It stays safe after the conn has gone.
 func (c *Conn) Handle() loop.Handle { return c.handle }
 
-// RemoteAddr is the peer's "host:port", "" if the conn has gone. It asks the kernel: nothing is kept for it.
+// RemoteAddr is the peer's "host:port", "" if the conn has gone. It asks the kernel: nothing is kept for it, unless a balancer has told
+// whose conn it is.
 func (c *Conn) RemoteAddr() string {
 	if c.state == stateDead {
 		return ""
+	}
+	if client := c.told(); client.IsValid() {
+		return client.String()
 	}
 	sa, err := unix.Getpeername(c.gc.Fd())
 	if err != nil {
@@ -195,8 +201,13 @@ func (c *Conn) beginClose(code uint16) {
 // hangUp closes the socket now.
 func (c *Conn) hangUp() {
 	if c.state != stateDead {
+		gc := c.gc
+		if s := c.secured(); s != nil {
+			s.sayGoodbye()
+			gc = s.Conn
+		}
 		// What this returns is about the descriptor, which is gone either way.
-		_ = c.gc.EventLoop().Close(c.gc)
+		_ = gc.EventLoop().Close(gc)
 	}
 }
 
@@ -236,6 +247,11 @@ func (c *Conn) stateTimeout() {
 		c.headTimeout()
 	case stateBody:
 		c.bodyTimeout()
+	case stateProxy:
+		c.proxyTimeout()
+	case stateHello:
+		c.driver.stats.helloTimeouts.Add(1)
+		c.hangUp()
 	default:
 		c.hangUp()
 	}

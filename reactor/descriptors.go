@@ -29,13 +29,13 @@ func RaiseDescriptorLimit() (int, error) {
 }
 
 // admitted is how many client sockets may be open at once: what descriptors are left for, or less if that was asked for.
-func (r *Reactor) admitted() (int, error) {
+func (r *Reactor) admitted(listeners int) (int, error) {
 	limit, err := RaiseDescriptorLimit()
 	if err != nil {
 		return 0, err
 	}
-	// Each of gnet's loops is about to take a listener, an epoll and an eventfd.
-	most := limit - DescriptorsKept - openDescriptors() - 3*r.cfg.Loops
+	// Each of gnet's loops is about to take its listeners, an epoll and an eventfd.
+	most := limit - DescriptorsKept - openDescriptors() - (2+listeners)*r.cfg.Loops
 	if most < 1 {
 		return 0, fmt.Errorf("reactor: the limit of %d open files leaves none for clients; raise it with ulimit -n", limit)
 	}

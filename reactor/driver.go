@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -48,8 +49,11 @@ type driver struct {
 	scales  scales
 	account account
 	queues  queues
-	holders map[*Conn]struct{} // conns with incomplete input
-	carry   map[*Conn][]byte   // input that came before gnet's: of conns adopted from net/http
+	holders map[*Conn]struct{}       // conns with incomplete input
+	burdens map[Guest]struct{}       // guests that had a weight when they were last looked at
+	carry   map[*Conn][]byte         // input that came before gnet's: of conns adopted from net/http
+	clients map[*Conn]netip.AddrPort // whose conn it is, where a balancer has told
+	sealing sealing
 
 	// Any goroutine looks at these.
 	busy                                  busy
@@ -67,7 +71,9 @@ func newDriver(r *Reactor, id int) (*driver, error) {
 
 		seen:    map[fate]struct{}{},
 		holders: map[*Conn]struct{}{},
+		burdens: map[Guest]struct{}{},
 		carry:   map[*Conn][]byte{},
+		clients: map[*Conn]netip.AddrPort{},
 	}
 	d.loop = loop.New(id, loop.Config{
 		Ring:       d.bell.ring,
@@ -121,6 +127,9 @@ func (d *driver) traffic(c *Conn) {
 	d.current = c
 	d.receive(c)
 	d.flushCurrent()
+	if s := c.secured(); s != nil {
+		s.settle()
+	}
 }
 
 // answerKeptMax is the largest answer whose memory is kept for the next one, in bytes.
@@ -142,6 +151,9 @@ func (d *driver) flushCurrent() {
 
 func (d *driver) receive(c *Conn) {
 	defer d.survive(c, "receive")
+	if s := c.secured(); s != nil && !s.receive() {
+		return
+	}
 	switch c.state {
 	case stateOpen, stateClosing:
 		if c.isStream() {
@@ -159,6 +171,12 @@ func (d *driver) receive(c *Conn) {
 		c.receiveEarly()
 	case stateLinger:
 		c.drain()
+	case stateHello:
+		c.receiveHello()
+	case stateProxy:
+		if c.receiveProxyHeader() {
+			d.receive(c)
+		}
 	}
 }
 
@@ -188,6 +206,7 @@ func (d *driver) closed(c *Conn, err error) {
 		}
 	}
 	c.state = stateDead
+	delete(d.clients, c)
 	d.loop.Remove(c.handle)
 	d.conns.Add(-1)
 	switch {
@@ -198,6 +217,9 @@ func (d *driver) closed(c *Conn, err error) {
 	}
 	c.hold(0)
 	c.releaseQueue()
+	if s := c.secured(); s != nil {
+		s.gone()
+	}
 	if c.flags&flagHandedOff == 0 {
 		d.reactor.conns.Add(-1)
 	}

@@ -53,6 +53,7 @@ func (e *events) OnTick() (time.Duration, gnet.Action) {
 		d.loop.TickDue(now)
 	}
 	e.noticeBusy()
+	e.handshakes.tick()
 	return loop.TickPeriod, gnet.None
 }
 
@@ -192,7 +193,11 @@ func (d *driver) accept(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	r.stats.accepted.Add(1)
+	first, fromBalancer := d.firstState(gc), d.trusts(gc) // which asks for the peer's address: newConn lets go of it
 	c := d.newConn(gc)
-	c.enter(stateHead, d.cfg.HeadTimeout)
+	if fromBalancer {
+		first = stateProxy
+	}
+	c.enter(first, d.cfg.HeadTimeout)
 	return gnet.None
 }

@@ -1,8 +1,10 @@
 package reactor
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -11,8 +13,20 @@ import (
 
 // handedOff is a socket on its way to net/http, with the bytes that were read from it.
 type handedOff struct {
-	fd   int
-	read []byte
+	fd      int
+	conn    net.Conn // instead of fd: it was not on a loop
+	read    []byte
+	secured *tls.Conn      // over it; nil without TLS
+	told    netip.AddrPort // whose it is, if a balancer has told
+}
+
+// close gives the socket up.
+func (h *handedOff) close() {
+	if h.conn != nil {
+		_ = h.conn.Close()
+		return
+	}
+	_ = unix.Close(h.fd)
 }
 
 // handOff gives the socket to net/http. Only its descriptor is duplicated here; the rest is Accept's work.
@@ -27,8 +41,12 @@ func (c *Conn) handOff(read []byte) {
 	}
 	fd, err := c.gc.Dup()
 	if err == nil {
+		h := handedOff{fd: fd, read: append([]byte(nil), read...), told: c.told()}
+		if s := c.secured(); s != nil {
+			h.secured = s.leave()
+		}
 		c.flags |= flagHandedOff // before the push: from there on the copy is counted by its owner
-		if l.push(handedOff{fd, append([]byte(nil), read...)}) {
+		if l.push(h) {
 			d.stats.handedOff.Add(1)
 			c.drain()
 			c.hangUp() // closes gnet's descriptor; the connection lives on in the copy
@@ -85,15 +103,50 @@ func (l *httpListener) Accept() (net.Conn, error) {
 		case <-l.closed:
 			return nil, net.ErrClosed
 		case h := <-l.queue:
-			conn, err := fdConn(h.fd)
+			conn, err := l.open(h)
 			if err != nil {
 				l.ended()
 				l.reactor.cfg.Log.Warn("a connection could not be handed to net/http", "error", err)
 				continue
 			}
-			return &httpConn{Conn: conn, listener: l, replay: h.read}, nil
+			return conn, nil
 		}
 	}
+}
+
+// open makes a conn that begins with what was read.
+func (l *httpListener) open(h handedOff) (net.Conn, error) {
+	socket := h.conn
+	if socket == nil {
+		var err error
+		if socket, err = fdConn(h.fd); err != nil {
+			return nil, err
+		}
+	}
+	if h.secured == nil {
+		return &httpConn{Conn: socket, listener: l, replay: h.read, told: h.told}, nil
+	}
+	wire := h.secured.NetConn().(*wire)
+	wire.conn = &httpConn{Conn: socket, listener: l, told: h.told}
+	if h.read == nil {
+		return h.secured, nil // net/http asks a *tls.Conn for its protocol
+	}
+	return &httpsConn{Conn: h.secured, replay: h.read}, nil
+}
+
+// take gives net/http a conn that was not on a loop; false if that has too many, or has ended.
+func (l *httpListener) take(socket net.Conn, secured *tls.Conn, told netip.AddrPort) bool {
+	if l.conns.Add(1) > int64(l.reactor.cfg.HTTPConnsMax) {
+		l.conns.Add(-1)
+		l.reactor.stats.refusedHTTP.Add(1)
+		return false
+	}
+	if !l.push(handedOff{conn: socket, secured: secured, told: told}) {
+		l.conns.Add(-1)
+		return false
+	}
+	l.reactor.stats.handedOff.Add(1)
+	return true
 }
 
 // ended gives the place of one conn back.
@@ -111,7 +164,11 @@ func (l *httpListener) Close() error {
 	}
 	close(l.closed)
 	for len(l.queue) > 0 {
-		_ = unix.Close((<-l.queue).fd)
+		h := <-l.queue
+		h.close()
+		if h.secured != nil {
+			h.secured.NetConn().(*wire).uncount()
+		}
 		l.ended()
 	}
 	return nil
@@ -125,7 +182,16 @@ type httpConn struct {
 	net.Conn
 	listener *httpListener
 	replay   []byte
+	told     netip.AddrPort // whose it is, if a balancer has told
 	once     sync.Once
+}
+
+// RemoteAddr implements net.Conn.
+func (c *httpConn) RemoteAddr() net.Addr {
+	if c.told.IsValid() {
+		return net.TCPAddrFromAddrPort(c.told)
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read implements net.Conn.
@@ -162,4 +228,22 @@ func (c *httpConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn,
 func (c *httpConn) takenOver() net.Conn {
 	c.once.Do(func() { c.listener.conns.Add(-1) })
 	return c.Conn
+}
+
+// httpsConn is a conn with TLS that reads again what the loop has read already. net/http finds its ConnectionState.
+type httpsConn struct {
+	*tls.Conn
+	replay []byte
+}
+
+// Read implements net.Conn.
+func (c *httpsConn) Read(p []byte) (int, error) {
+	if len(c.replay) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.replay)
+	if c.replay = c.replay[n:]; len(c.replay) == 0 {
+		c.replay = nil
+	}
+	return n, nil
 }

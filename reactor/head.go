@@ -21,8 +21,9 @@ type Head struct {
 	length  int64 // Content-Length
 	chunked bool  // there is a Transfer-Encoding, which is that
 
-	conn *Conn  // asked for the peer's address
-	peer string // the address, if there is no conn
+	conn   *Conn  // asked for the peer's address
+	peer   string // the address, if there is no conn
+	secure bool   // TLS, if there is no conn
 }
 
 type field struct{ name, value string }

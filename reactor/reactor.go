@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -58,11 +57,14 @@ type Reactor struct {
 	drivers []*driver
 	http    *httpListener
 
+	handshakes handshakes
+
 	meeting sync.Mutex                                 // taken to change met
 	met     atomic.Pointer[map[gnet.EventLoop]*driver] // who drives which of gnet's loops
 	bells   atomic.Int32                               // how many are hung
 
-	addr     net.Addr
+	addr     listening
+	tlsAddr  listening // none if TLS has no port of its own
 	started  atomic.Bool
 	stopping atomic.Bool
 	ready    chan struct{} // closed when all loops turn
@@ -77,6 +79,7 @@ type Reactor struct {
 	connsMax  atomic.Int64
 	owed      atomic.Int64 // memory of unsent and incomplete messages, in bytes
 	adoptNext atomic.Uint32
+	guests    Guests
 
 	seenBusy    chan struct{} // a loop was in a callback: see noticeBusy
 	stallLogged atomic.Int64  // reactor time of the last stall in the log
@@ -99,8 +102,10 @@ func New(cfg Config, router Router) (*Reactor, error) {
 		seenBusy: make(chan struct{}, 1),
 	}
 	r.gnetLog.log = r.cfg.Log
+	r.guests.reactor = r
 	r.met.Store(&map[gnet.EventLoop]*driver{})
 	r.http = newHTTPListener(r)
+	r.handshakes.init(r)
 	for i := range r.cfg.Loops {
 		d, err := newDriver(r, i)
 		if err != nil {
@@ -118,20 +123,21 @@ func (r *Reactor) Run() error {
 	if !r.started.CompareAndSwap(false, true) {
 		return errors.New("reactor: Run was called before")
 	}
+	defer r.handshakes.wait()
 	defer close(r.done)
 	defer r.closeBells()
 	defer r.http.Close()
-	address, err := r.probe()
+	addresses, err := r.probeAll()
 	if err != nil {
 		return err
 	}
-	most, err := r.admitted()
+	most, err := r.admitted(len(addresses))
 	if err != nil {
 		return err
 	}
 	r.connsMax.Store(int64(most))
 	r.helpers.Go(r.watch)
-	err = gnet.Run(&events{Reactor: r}, address, gnet.WithOptions(gnet.Options{
+	err = gnet.Rotate(&events{Reactor: r}, addresses, gnet.WithOptions(gnet.Options{
 		ReusePort:        true,
 		ReuseAddr:        true,
 		NumEventLoop:     r.cfg.Loops,
@@ -144,10 +150,10 @@ func (r *Reactor) Run() error {
 	asked := r.stopping.Load()
 	r.shutDown()
 	r.helpers.Wait()
-	forget(address)
+	forget(addresses)
 	switch {
 	case err != nil:
-		return fmt.Errorf("reactor: listen on %s: %w", r.addr, err)
+		return fmt.Errorf("reactor: listen on %s: %w", strings.Join(addresses, " and "), err)
 	case r.failed.Load() != nil:
 		return fmt.Errorf("reactor: start: %w", *r.failed.Load())
 	case !asked:
@@ -158,50 +164,17 @@ func (r *Reactor) Run() error {
 
 // forget takes gnet's engine out of a table of the process that would keep the reactor, and all that hangs on it, alive. Only the
 // function that stops engines by their address does that; this one has stopped already.
-func forget(address string) {
+func forget(addresses []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	//lint:ignore SA1019 Engine.Stop leaves the table as it is
-	_ = gnet.Stop(ctx, address)
-}
-
-// probe binds the address once without SO_REUSEPORT: gnet's own listeners would silently share the port with another
-// instance. It also resolves names, port 0 and the lack of IPv6. It returns the address in gnet's form.
-func (r *Reactor) probe() (address string, err error) {
-	ln, err := net.Listen("tcp", r.cfg.Addr)
-	if err != nil {
-		return "", fmt.Errorf("reactor: %w", err)
+	for _, address := range addresses {
+		//lint:ignore SA1019 Engine.Stop leaves the table as it is
+		_ = gnet.Stop(ctx, address)
 	}
-	r.addr = ln.Addr()
-	if err := ln.Close(); err != nil {
-		return "", fmt.Errorf("reactor: %w", err)
-	}
-	addr, err := netip.ParseAddrPort(r.addr.String())
-	if err != nil {
-		return "", fmt.Errorf("reactor: %w", err)
-	}
-	switch {
-	case addr.Addr().Is4():
-		return "tcp4://" + r.addr.String(), nil
-	case addr.Addr().IsUnspecified():
-		// gnet shuts IPv4 out of a listener on [::]. One without a host takes both, as net.Listen did.
-		return fmt.Sprintf("tcp://:%d", addr.Port()), nil
-	}
-	return "tcp://" + r.addr.String(), nil
 }
 
 // Ready is closed when all loops turn and conns are accepted.
 func (r *Reactor) Ready() <-chan struct{} { return r.ready }
-
-// Addr is the address that is listened on. It is nil before Ready.
-func (r *Reactor) Addr() net.Addr {
-	select {
-	case <-r.ready:
-		return r.addr
-	default:
-		return nil
-	}
-}
 
 // Stop closes all conns and ends Run. It waits for that until ctx is done.
 func (r *Reactor) Stop(ctx context.Context) error {
@@ -222,6 +195,7 @@ func (r *Reactor) Stop(ctx context.Context) error {
 func (r *Reactor) shutDown() {
 	r.stopping.Store(true)
 	r.stopOnce.Do(func() { close(r.stop) })
+	r.handshakes.stop()
 }
 
 // Loops are the reactor's loops, by their number.

@@ -34,7 +34,13 @@ func (c *Conn) hold(bytes int) {
 }
 
 // weight is the memory that ending c would give back at the most.
-func (c *Conn) weight() int { return c.owed() + int(c.held) }
+func (c *Conn) weight() int {
+	n := c.owed() + int(c.held)
+	if s := c.secured(); s != nil {
+		n += int(s.rest)
+	}
+	return n
+}
 
 // shed ends conns, the heaviest first, while all loops together hold more than Config.QueueTotalBytesMax. An open conn is
 // closed with Config.Slow, which drops its queue; one that is closing already, or has not been upgraded, is hung up on, which
@@ -61,12 +67,7 @@ func (d *driver) shed() {
 	}
 	enough := d.cfg.QueueTotalBytesMax - d.cfg.QueueTotalBytesMax/16
 	for len(victims) > 0 && r.owed.Load() > enough && !r.heavier(d) {
-		if c := victims[0].c; c.state == stateOpen {
-			d.stats.shed.Add(1)
-			c.failSlow()
-			victims[0].weight = c.weight()
-		} else {
-			c.hangUp()
+		if victims[0].end(d) {
 			last := len(victims) - 1
 			victims[0] = victims[last]
 			victims = victims[:last]
@@ -110,23 +111,49 @@ func (r *Reactor) heavier(d *driver) bool {
 	return false
 }
 
-// victim is a conn and its weight when it was looked at.
+// victim is a conn, or a guest, and its weight when it was looked at.
 type victim struct {
-	c      *Conn
+	c      *Conn // nil of a guest
+	guest  Guest
 	weight int
+}
+
+// end ends a victim, as far as it goes at once, and reports that nothing is left of it.
+func (v *victim) end(d *driver) (gone bool) {
+	switch {
+	case v.guest != nil:
+		d.stats.shed.Add(1)
+		v.guest.Shed()
+		return true
+	case v.c.state == stateOpen:
+		d.stats.shed.Add(1)
+		v.c.failSlow()
+		v.weight = v.c.weight()
+		return false
+	default:
+		v.c.hangUp()
+		return true
+	}
 }
 
 // victims makes a heap of the conns that hold memory, the heaviest on top.
 func (d *driver) victims() []victim {
-	all := make([]victim, 0, len(d.slow.conns)+len(d.holders))
+	all := make([]victim, 0, len(d.slow.conns)+len(d.holders)+len(d.burdens))
 	for _, c := range d.slow.conns {
 		if c.state != stateDead {
-			all = append(all, victim{c, c.weight()})
+			all = append(all, victim{c: c, weight: c.weight()})
 		}
 	}
 	for c := range d.holders {
 		if c.flags&flagListed == 0 {
-			all = append(all, victim{c, c.weight()})
+			all = append(all, victim{c: c, weight: c.weight()})
+		}
+	}
+	for g := range d.burdens {
+		if w := g.Weight(); w > 0 {
+			all = append(all, victim{guest: g, weight: w})
+		} else {
+			delete(d.burdens, g)
 		}
 	}
 	for i := len(all)/2 - 1; i >= 0; i-- {

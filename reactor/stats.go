@@ -11,7 +11,7 @@ import (
 type counters struct {
 	accepted, upgraded, handedOff, adopted atomic.Uint64
 
-	refusedConns, refusedHTTP, refusedByRouter, badHeads, badUpgrades, headTimeouts atomic.Uint64
+	refusedConns, refusedHTTP, refusedByRouter, badHeads, badUpgrades, headTimeouts, badProxyHeaders atomic.Uint64
 
 	exchanges, badBodies, bodyTimeouts, early atomic.Uint64
 
@@ -20,6 +20,11 @@ type counters struct {
 	droppedOldest, droppedStale atomic.Uint64
 
 	longestStall atomic.Int64 // nanoseconds
+
+	plainOnTLS, badHellos, helloTimeouts                                          atomic.Uint64
+	handshakes, handshakesFailed, handshakesRefused, handshakesEvicted, tlsBroken atomic.Uint64
+
+	tls [tlsVersions]atomic.Int64 // open
 }
 
 // Stats is what a reactor has counted. Numbers of events count from the start; the others are of now.
@@ -29,6 +34,7 @@ type Stats struct {
 	Streams     int   // responses that do not end
 	ConnsMax    int   // where newcomers are refused
 	HTTPConns   int   // handed off to net/http
+	Guests      int   // clients whose bytes other goroutines move
 	QueuedBytes int64 // memory of unsent and incomplete messages
 
 	Accepted  uint64
@@ -42,6 +48,7 @@ type Stats struct {
 	BadHeads        uint64 // 400 for the request head
 	BadUpgrades     uint64 // a WebSocket handshake that was not right
 	HeadTimeouts    uint64
+	BadProxyHeaders uint64 // conns of a balancer that did not begin with a PROXY header, or not in time
 
 	Exchanges    uint64 // requests served on the loops
 	BadBodies    uint64 // 400, 413 or 417 for a request body
@@ -60,6 +67,18 @@ type Stats struct {
 
 	Stalls       uint64 // callbacks that held a loop longer than Config.StallReport
 	LongestStall time.Duration
+
+	TLS12, TLS13 int // open conns, handed-off ones included; those of TLS 1.0 and 1.1 count as 1.2
+	Handshaking  int // TLS handshakes under way or queued
+
+	PlainOnTLS        uint64 // clients without TLS on a port that wants it
+	BadHellos         uint64 // no ClientHello, or one that is too large
+	HelloTimeouts     uint64 // silent, or the ClientHello not complete in time
+	Handshakes        uint64 // begun
+	HandshakesFailed  uint64 // the evicted ones included
+	HandshakesRefused uint64 // too many were waiting
+	HandshakesEvicted uint64 // that waited for their clients and made room for others
+	TLSBroken         uint64 // conns whose records made no sense
 
 	Loops []LoopStats
 }
@@ -80,6 +99,7 @@ func (r *Reactor) Stats() Stats {
 		Conns:       int(r.conns.Load()),
 		ConnsMax:    int(r.connsMax.Load()),
 		HTTPConns:   int(r.http.conns.Load()),
+		Guests:      r.guests.Present(),
 		QueuedBytes: r.owed.Load(),
 
 		Accepted:  c.accepted.Load(),
@@ -93,6 +113,7 @@ func (r *Reactor) Stats() Stats {
 		BadHeads:        c.badHeads.Load(),
 		BadUpgrades:     c.badUpgrades.Load(),
 		HeadTimeouts:    c.headTimeouts.Load(),
+		BadProxyHeaders: c.badProxyHeaders.Load(),
 
 		Exchanges:    c.exchanges.Load(),
 		BadBodies:    c.badBodies.Load(),
@@ -111,6 +132,19 @@ func (r *Reactor) Stats() Stats {
 
 		Stalls:       c.stalls.Load(),
 		LongestStall: time.Duration(c.longestStall.Load()),
+
+		TLS12:       int(c.tls[tls12].Load()),
+		TLS13:       int(c.tls[tls13].Load()),
+		Handshaking: r.handshakes.underWay(),
+
+		PlainOnTLS:        c.plainOnTLS.Load(),
+		BadHellos:         c.badHellos.Load(),
+		HelloTimeouts:     c.helloTimeouts.Load(),
+		Handshakes:        c.handshakes.Load(),
+		HandshakesFailed:  c.handshakesFailed.Load(),
+		HandshakesRefused: c.handshakesRefused.Load(),
+		HandshakesEvicted: c.handshakesEvicted.Load(),
+		TLSBroken:         c.tlsBroken.Load(),
 	}
 	for _, d := range r.drivers {
 		s.WebSockets += int(d.webSockets.Load())

@@ -32,6 +32,10 @@ func (c *Conn) receiveHead() {
 			err = d.head.check()
 		}
 	}
+	if err == errHTTPVersion && c.beginsHTTP2(buf) {
+		c.handOff(buf)
+		return
+	}
 	if err != nil {
 		d.stats.badHeads.Add(1)
 		c.refuse(400, err.Error()+"\n")

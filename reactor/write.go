@@ -264,8 +264,14 @@ func (c *Conn) settled() {
 		c.hangUp()
 	case c.state == stateIdle && c.waiting() > 0:
 		c.receiveNext()
+		if s := c.secured(); s != nil && c.state != stateDead {
+			s.keep()
+		}
 	case c.state == stateLinger && c.flags&flagShut == 0:
 		c.flags |= flagShut
+		if s := c.secured(); s != nil && !s.sayGoodbye() {
+			return
+		}
 		_ = unix.Shutdown(c.gc.Fd(), unix.SHUT_WR) // an error means that the peer is gone, which gnet will tell
 	}
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, Redis for the engine, curl, a C
-# compiler for the race detector. As root on Debian and Ubuntu it does so by itself; elsewhere it says what is missing.
+# Installs what the tests need beside Go: Node.js for the JavaScript SDK, Chromium for the try page, Redis for the engine, curl and
+# OpenSSL as other people's TLS, HAProxy in front of the server, a C compiler for the race detector. As root on Debian and Ubuntu it
+# does so by itself; elsewhere it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,9 +10,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 have node || packages+=(nodejs)
 have nats-server || [ -x /usr/sbin/nats-server ] || packages+=(nats-server)
 have npm || packages+=(npm)
-have curl || packages+=(curl)
 have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 have redis-server && have redis-cli || packages+=(redis-server redis-tools)
+have curl || packages+=(curl)
+have openssl || packages+=(openssl)
+have haproxy || [ -x /usr/sbin/haproxy ] || packages+=(haproxy)
 have "$(go env CC)" || packages+=(gcc libc6-dev)
 
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -39,6 +42,9 @@ fi
 # Tests start NATS by themselves; where Debian's package has just come, it is not to run as a service of this system.
 if [[ " ${packages[*]:-} " == *" nats-server "* ]] && have systemctl; then
 	systemctl disable --now nats-server >/dev/null 2>&1 || true
+fi
+if [[ " ${packages[*]:-} " == *" haproxy "* ]] && have systemctl; then
+	systemctl disable --now haproxy >/dev/null 2>&1 || true
 fi
 
 # The lock file decides the versions. Nothing is fetched if they are installed already.

@@ -5,6 +5,7 @@
 //	cmd/stentor      flags, sub-commands; names the engine
 //	server           this package: assembles, runs, reloads, drains
 //	server/config    the option tree from file, environment and flags
+//	server/certs     the certificates that clients see: from files, or from an ACME authority
 //	server/transport bytes of one transport into messages, frames into bytes
 //	server/session   one client: commands in, frames out
 //	server/policy    may it? joins configuration (server/channel) and tokens (server/auth)

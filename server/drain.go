@@ -49,7 +49,7 @@ func (s *Server) drain(ctx context.Context, within time.Duration) {
 // present is how many clients are connected, whatever their transport.
 func (s *Server) present() int {
 	st := s.reactor.Stats()
-	return st.WebSockets + st.Streams
+	return st.WebSockets + st.Streams + st.Guests
 }
 
 // residents lists who lives on all loops, mixed so that the loops share the work of closing them.

@@ -9,6 +9,7 @@ import (
 	"stentor/server/cluster"
 	"stentor/server/config"
 	"stentor/server/transport/gate"
+	"stentor/server/transport/nethttp"
 	"stentor/server/transport/stream"
 	"stentor/server/transport/websocket"
 )
@@ -105,8 +106,11 @@ func (s *Server) gateConfig() gate.Config {
 // before on the same connection and the reactor does not take it back.
 func (s *Server) mountEndpoints(mux *http.ServeMux) {
 	for path, e := range s.routes {
-		if h, ok := e.(http.Handler); ok {
-			s.handle(mux, path, h)
+		switch e := e.(type) {
+		case *stream.Endpoint:
+			s.handle(mux, path, nethttp.New(e, s.pipes))
+		case http.Handler:
+			s.handle(mux, path, e)
 		}
 	}
 }

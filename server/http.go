@@ -42,15 +42,22 @@ func (s *Server) listen() error {
 	if s.cfg.Dev.Enabled {
 		public.Handle("/", try.Handler())
 	}
-	s.external = s.httpServer(s.reactor.AdoptHandler(public))
-	if h.InternalPort == "" {
-		return nil
+	external, err := s.listenForHTTP3(public, s.reactor.AdoptHandler(public))
+	if err != nil {
+		return err
+	}
+	s.external = s.httpServer(external)
+	s.external.Protocols.SetUnencryptedHTTP2(h.H2CExternal)
+	if err := s.listenForGRPC(); err != nil {
+		return err
+	}
+	if err := s.listenForChallenges(); err != nil || h.InternalPort == "" {
+		return err
 	}
 	address := h.InternalAddress
 	if address == "" {
 		address = h.Address
 	}
-	var err error
 	if s.internalListener, err = net.Listen("tcp", net.JoinHostPort(address, h.InternalPort)); err != nil {
 		return fmt.Errorf("http_server.internal_port: %w; choose another port, or stop what listens there", err)
 	}
@@ -66,6 +73,8 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
+		Protocols:         protocols(),
+		HTTP2:             http2Limits(),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

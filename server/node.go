@@ -115,9 +115,15 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 			"http_max_connections": st.RefusedHTTP,
 			"request_head":         st.BadHeads,
 			"head_timeout":         st.HeadTimeouts,
+			"proxy_header":         st.BadProxyHeaders,
 			"upgrade":              st.BadUpgrades,
+
+			"stream_max_connections": s.pipes.Refused(),
 		},
 		Dropped: map[string]uint64{"drop_oldest": st.DroppedOldest, "latest": st.DroppedStale},
+	}
+	if s.http3 != nil {
+		g.Refused["http3_connections"] = s.http3.Refused()
 	}
 	g.Refused["origin"], g.Refused["connection_limit"], g.Refused["connection_limit_per_ip"] = s.gate.Refused()
 	for _, l := range st.Loops {

@@ -19,6 +19,7 @@ import (
 	"stentor/reactor/loop"
 	"stentor/server/api"
 	"stentor/server/auth"
+	"stentor/server/certs"
 	"stentor/server/channel"
 	"stentor/server/cluster"
 	"stentor/server/config"
@@ -59,28 +60,35 @@ type Server struct {
 	version string
 	uid     string // of this node
 
-	reactor  *reactor.Reactor
-	node     *session.Node
-	engines  Engines
-	cluster  *cluster.Node
-	metrics  *metrics.Metrics
-	pools    [2]*loop.Pool       // of large replies, of fetches
-	lanes    *loop.Lanes         // of work that waits for the engine
-	passing  *loop.Lanes         // of commands that wait for other nodes
-	gate     *gate.Gate          // before all transports
-	routes   map[string]endpoint // by path
+	reactor *reactor.Reactor
+	node    *session.Node
+	engines Engines
+	cluster *cluster.Node
+	metrics *metrics.Metrics
+	pools   [2]*loop.Pool       // of large replies, of fetches
+	lanes   *loop.Lanes         // of work that waits for the engine
+	passing *loop.Lanes         // of commands that wait for other nodes
+	gate    *gate.Gate          // before all transports
+	routes  map[string]endpoint // by path
+	others
+	certs    *certs.Set
 	rules    atomic.Pointer[channel.Rules]
 	api      *api.API
 	prober   *probe.Prober
 	draining atomic.Bool
 
-	external, internal *http.Server // internal is nil without internal_port
-	internalListener   net.Listener
+	external, internal, challenges *http.Server // internal is nil without internal_port, challenges without ACME over HTTP
+	internalListener               net.Listener
+	challengesListener             net.Listener
 }
 
 // New assembles a server and opens its listeners, so that a port that is taken is known before anything runs.
 func New(o Options) (*Server, error) {
 	s := &Server{cfg: o.Config, log: o.Log, version: o.Version, uid: newUID()}
+	var err error
+	if s.certs, err = certs.Open(o.Config, o.Log); err != nil {
+		return nil, err
+	}
 	r, err := reactor.New(s.reactorConfig(o.QueueTotalBytesMax), s)
 	if err != nil {
 		return nil, err
@@ -123,6 +131,7 @@ func New(o Options) (*Server, error) {
 	s.join()
 	s.hearOthers()
 	s.gate = gate.New(s.gateConfig(), origins)
+	s.pipes = newPipes(r, o.Config.Reactor.StreamMaxConnections, o.Config.Client.QueueMaxSize)
 	s.routes = s.endpoints()
 	s.watch()
 	return s, s.listen()
@@ -139,6 +148,9 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		Loops:              c.Loops,
 		MaxConns:           c.MaxConnections,
 		HTTPConnsMax:       c.HTTPMaxConnections,
+		ProxyTrusted:       h.ProxyProtocol.Networks(),
+		H2C:                h.H2CExternal,
+		TLS:                s.externalTLS(),
 		ReadBufferBytes:    c.ReadBufferSize,
 		SendBufferBytes:    c.SendBufferSize,
 		FlushDelay:         c.FlushDelay.Std(),
@@ -209,13 +221,18 @@ func (s *Server) judge(cfg *config.Config) (*policy.Policy, *auth.Origins, error
 	return p, origins, nil
 }
 
-// Reload takes the parts of cfg that may change while the server runs: channel options, tokens, origins. On an error everything
-// stays as it was.
+// Reload takes the parts of cfg that may change while the server runs: channel options, tokens, origins, and certificates, which are read
+// anew from their files. On an error everything stays as it was.
 func (s *Server) Reload(cfg *config.Config) error {
+	show, err := s.certs.Read(cfg)
+	if err != nil {
+		return err
+	}
 	p, origins, err := s.judge(cfg)
 	if err != nil {
 		return err
 	}
+	show()
 	s.node.SetPolicy(p)
 	if s.api != nil {
 		s.api.SetRules(s.rules.Load())
@@ -236,6 +253,9 @@ func (s *Server) Route(h *reactor.Head) reactor.Verdict {
 // Addr is where the public port listens.
 func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
 
+// TLSAddr is where the port listens that speaks TLS alone, nil if there is none.
+func (s *Server) TLSAddr() net.Addr { return s.reactor.TLSAddr() }
+
 // Ready is closed when the server accepts clients.
 func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 
@@ -243,7 +263,7 @@ func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 func (s *Server) Run(ctx context.Context) error {
 	engineCtx, stopEngine := context.WithCancel(context.Background())
 	defer stopEngine()
-	ended := make(chan error, 9+len(s.engines.Run))
+	ended := make(chan error, 11+len(s.engines.Run))
 	run := func(name string, f func() error) {
 		go func() {
 			// The reactor closes net/http's listener when it ends, and then says itself why.
@@ -265,8 +285,10 @@ func (s *Server) Run(ctx context.Context) error {
 	run("cluster", func() error { s.awaitEngines(engineCtx); return s.cluster.Run(engineCtx) })
 	run("http", func() error { return s.external.Serve(s.reactor.HTTPListener()) })
 	if s.internal != nil {
-		run("internal http", func() error { return s.internal.Serve(s.internalListener) })
+		run("internal http", s.serveInternal)
 	}
+	s.runAuthority(engineCtx, run)
+	s.runOthers(run)
 	select {
 	case err := <-ended:
 		s.stop(context.Background())
@@ -346,11 +368,12 @@ func (s *Server) stop(ctx context.Context) {
 	s.cluster.Leave(ctx)
 	httpCtx, cancel := context.WithTimeout(ctx, httpCloseTimeout)
 	defer cancel()
-	for _, srv := range []*http.Server{s.external, s.internal} {
+	for _, srv := range []*http.Server{s.external, s.internal, s.challenges} {
 		if srv != nil && srv.Shutdown(httpCtx) != nil {
 			srv.Close()
 		}
 	}
+	s.stopOthers(httpCtx)
 	if err := s.reactor.Stop(ctx); err != nil {
 		s.log.Error("loops did not stop in order", "error", err)
 	}

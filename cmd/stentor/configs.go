@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"stentor/server/certs"
 	"stentor/server/config"
 )
 
@@ -113,7 +115,11 @@ func checkConfigCommand() *cobra.Command {
 			}
 			return fmt.Errorf("unknown keys in config: %s", strings.Join(paths, ", "))
 		}
-		return checkEngines(loaded.Config)
+		if err := checkEngines(loaded.Config); err != nil {
+			return err
+		}
+		_, err = certs.Open(loaded.Config, slog.New(slog.DiscardHandler)) // which orders nothing
+		return err
 	}
 	return c
 }

@@ -16,12 +16,12 @@ func printDev(addr net.Addr, cfg *config.Config) {
 	fmt.Printf(`
 Stentor runs for trying it out; do not expose this server to a network.
 
-  page     http://localhost:%[1]s/
+  page     %[3]s://localhost:%[1]s/
   API key  %[2]s
 
 Connect and subscribe on the page, then publish from here:
 
-  curl -X POST -H "X-API-Key: %[2]s" -d '{"channel":"news","data":{"text":"hello"}}' http://localhost:%[1]s/api/publish
+  curl -X POST -H "X-API-Key: %[2]s" -d '{"channel":"news","data":{"text":"hello"}}' %[3]s://localhost:%[1]s/api/publish
 
-`, port, cfg.HTTPAPI.Key)
+`, port, cfg.HTTPAPI.Key, cfg.HTTPServer.Scheme())
 }

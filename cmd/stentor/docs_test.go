@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	docWord   = regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)[^`]*`")
+	docWord   = regexp.MustCompile("`([a-z_]+(?:\\.[a-z0-9_]+)+)[^`]*`")
 	docMetric = regexp.MustCompile(`\bstentor_[a-z_]+`)
 	docRow    = regexp.MustCompile("(?m)^\\| `(reactor\\.[a-z_]+)` \\| ([^ |]+) \\|")
 	docLink   = regexp.MustCompile(`\]\(([^)#:]+\.md)[)#]`)

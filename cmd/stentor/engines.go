@@ -8,12 +8,12 @@ import (
 	"log/slog"
 
 	"stentor/engine"
+	"stentor/engine/credentials"
 	"stentor/engine/memengine"
 	"stentor/engine/natsengine"
 	"stentor/engine/redisengine"
 	"stentor/engine/redisengine/redislink"
 	"stentor/engine/redisnats"
-	"stentor/engine/tlsclient"
 	"stentor/server"
 	"stentor/server/channel"
 	"stentor/server/config"
@@ -224,7 +224,7 @@ func clientTLS(path string, c *config.TLSConfig) (*tls.Config, error) {
 	if !c.Enabled {
 		return nil, nil
 	}
-	secure, err := tlsclient.Options{
+	secure, err := credentials.Options{
 		CertPEM: string(c.CertPEM), KeyPEM: string(c.KeyPEM), ServerCAPEM: string(c.ServerCAPEM),
 		ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify,
 	}.Config()

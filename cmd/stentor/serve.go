@@ -120,7 +120,10 @@ func listenRemedy(err error) error {
 func announce(s *server.Server, cfg *config.Config, file string, log *slog.Logger) {
 	log.Info("serving",
 		"version", version, "go", runtime.Version(), "pid", os.Getpid(), "engine", cfg.BrokerType(), "presence", cfg.PresenceType(), "config", file,
-		"address", s.Addr().String(), "loops", s.Loops(), "max_connections", s.MaxConnections())
+		"address", s.Addr().String(), "tls", cfg.HTTPServer.Secure(), "loops", s.Loops(), "max_connections", s.MaxConnections())
+	if secure := s.TLSAddr(); secure != nil {
+		log.Info("serving TLS", "address", secure.String())
+	}
 	if cfg.Reactor.MaxConnections == 0 {
 		warnFewConnections(s.MaxConnections(), log)
 	}

@@ -21,7 +21,7 @@ func (l *loader) openForDev() {
 		c.HTTPServer.Address = "localhost"
 	}
 	for _, host := range []string{"localhost", "127.0.0.1"} {
-		c.Client.AllowedOrigins = append(c.Client.AllowedOrigins, fmt.Sprintf("http://%s:%d", host, c.HTTPServer.Port))
+		c.Client.AllowedOrigins = append(c.Client.AllowedOrigins, fmt.Sprintf("%s://%s:%d", c.HTTPServer.Scheme(), host, c.HTTPServer.Port))
 	}
 	o := &c.Channel.WithoutNamespace
 	for path, option := range map[string]*bool{

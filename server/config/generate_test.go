@@ -164,6 +164,20 @@ func TestReload(t *testing.T) {
 	if old.Channel.Namespaces[0].Name != "aa" || old.Client.Token.HMACSecretKey != "a" {
 		t.Error("the old configuration was changed")
 	}
+	secure := func(cert, more string) *Config {
+		return load(`{"http_server": {"tls": {"enabled": true, "cert_pem": "` + cert + `", "key_pem": "key.pem"` + more + `}}, "client": {"insecure": true}, "http_api": {"key": "k"}}`)
+	}
+	r = Reload(secure("a.pem", ""), secure("b.pem", `, "client_ca_pem": "ca.pem", "server_name": "x"`))
+	if want := []string{"http_server.tls.cert_pem", "http_server.tls.client_ca_pem"}; !slices.Equal(r.Applied, want) {
+		t.Errorf("applied %v, want %v", r.Applied, want)
+	}
+	if c := r.Config.HTTPServer.TLS; !slices.Equal(r.Restart, []string{"http_server.tls.server_name"}) || c.CertPEM != "b.pem" || c.ClientCAPEM != "ca.pem" || c.ServerName != "" {
+		t.Errorf("restart %v, %+v", r.Restart, c)
+	}
+	// A port that speaks TLS needs its certificate until it is closed.
+	if c := Reload(secure("a.pem", ""), load(`{}`)).Config.HTTPServer.TLS; !c.Enabled || c.CertPEM != "a.pem" {
+		t.Errorf("%+v", c)
+	}
 	if same := Reload(next, next); len(same.Applied)+len(same.Restart) > 0 {
 		t.Errorf("%+v", same)
 	}

@@ -12,6 +12,27 @@ type HTTPServer struct {
 	InternalTLS     TLSConfig   `json:"internal_tls" desc:"separate TLS block for the internal listener"`
 	HTTP3           HTTP3       `json:"http3"`
 	H2CExternal     bool        `json:"h2c_external" desc:"HTTP/2 clear text on the external listener; needs internal_port, no TLS"`
+
+	// Our own.
+	TLSPort       int           `json:"tls_port" max:"65535" desc:"port of its own for TLS on the external side; port speaks plain text then; 0 = port speaks TLS"`
+	TLSOptional   bool          `json:"tls_optional" desc:"take plain connections on the port that speaks TLS as well"`
+	ProxyProtocol ProxyProtocol `json:"proxy_protocol"`
+}
+
+// Secure reports that the external listener speaks TLS.
+func (h *HTTPServer) Secure() bool { return h.TLS.Enabled || h.TLSAutocert.Enabled }
+
+// Scheme is that of addresses with http_server.port.
+func (h *HTTPServer) Scheme() string {
+	if h.Secure() && h.TLSPort == 0 {
+		return "https"
+	}
+	return "http"
+}
+
+// ProxyProtocol is our own section: balancers in front that tell the client's address by the PROXY protocol.
+type ProxyProtocol struct {
+	Trusted []string `json:"trusted" desc:"addresses and networks of balancers, as 10.0.0.0/8; every connection from there must begin with a PROXY header"`
 }
 
 // TLSAutocert asks an ACME authority for certificates.
@@ -23,6 +44,10 @@ type TLSAutocert struct {
 	ServerName    string   `json:"server_name" desc:"server name assumed when the client sends no SNI"`
 	HTTP          bool     `json:"http" desc:"also answer http-01 challenges"`
 	HTTPAddr      string   `json:"http_addr" default:":80" desc:"listen address for http-01"`
+
+	// Our own.
+	DirectoryURL   string  `json:"directory_url" desc:"directory of the ACME authority; empty = Let's Encrypt"`
+	DirectoryCAPEM PEMData `json:"directory_ca_pem" desc:"CA to verify that authority, in place of those of this system"`
 }
 
 // HTTP3 turns HTTP/3 on.

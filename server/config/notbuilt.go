@@ -24,10 +24,6 @@ var features = []feature{
 	{[]string{"map_broker"}, "map subscriptions are" + ignored, nil},
 	{[]string{"shared_poll"}, "shared poll subscriptions are" + ignored, nil},
 
-	{[]string{"http_server.http3", "webtransport"}, "HTTP/3 and WebTransport are" + ignored,
-		func(c *Config) bool { return c.HTTPServer.HTTP3.Enabled }},
-	{[]string{"http_server.h2c_external"}, "HTTP/2 in clear text is" + ignored, nil},
-	{[]string{"uni_grpc"}, "the unidirectional gRPC transport is" + ignored, func(c *Config) bool { return c.UniGRPC.Enabled }},
 	{[]string{"websocket.read_buffer_size", "websocket.write_buffer_size", "websocket.use_write_buffer_pool",
 		"websocket.write_timeout", "uni_websocket.read_buffer_size", "uni_websocket.write_buffer_size",
 		"uni_websocket.use_write_buffer_pool", "uni_websocket.write_timeout"},

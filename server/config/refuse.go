@@ -11,7 +11,6 @@ import (
 // less protected than its configuration says, or of no use at all. What merely closes more than it should is a
 // warning (features).
 func (p *checker) refusals() {
-	p.refuseTLS()
 	p.refuseProxies()
 }
 
@@ -19,22 +18,6 @@ const notYet = "is not built yet, and ignoring it would weaken security"
 
 func (p *checker) refuse(path, value, why, remedy string) {
 	p.fail(path, value, notYet+": "+why, remedy)
-}
-
-func (p *checker) refuseTLS() {
-	h := p.cfg.HTTPServer
-	for _, t := range []struct {
-		path string
-		on   bool
-	}{
-		{"http_server.tls.enabled", h.TLS.Enabled},
-		{"http_server.tls_autocert.enabled", h.TLSAutocert.Enabled},
-		{"http_server.internal_tls.enabled", h.InternalTLS.Enabled},
-	} {
-		if t.on {
-			p.refuse(t.path, "true", "the server would speak plain text", "let a proxy in front terminate TLS, and remove this option")
-		}
-	}
 }
 
 // refuseProxies stops a server that would let in by itself what the backend was to decide. Where nothing else grants
@@ -176,6 +159,7 @@ func (c *Config) advice() []Warning {
 	if c.HTTPAPI.Key == "" && !c.HTTPAPI.Insecure && !c.HTTPAPI.Disabled && !c.Dev.Enabled {
 		say("http_api.key", "every call of the HTTP API is answered 401: set http_api.key")
 	}
+	list = append(list, c.HTTPServer.advice()...)
 	if c.Debug.Enabled && c.HTTPServer.InternalPort == "" {
 		say("debug.enabled", "debug.enabled is set and there is no http_server.internal_port: profiles are served on the public port")
 	}

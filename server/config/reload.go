@@ -13,6 +13,10 @@ var reloadable = []string{
 	"channel.max_length", "channel.private_prefix", "channel.namespace_boundary", "channel.user_boundary", "channel.user_separator",
 	"rpc.without_namespace", "rpc.namespaces", "rpc.namespace_boundary", "rpc.ping",
 	"client.token", "client.subscription_token", "client.allowed_origins",
+	"http_server.tls.cert_pem", "http_server.tls.key_pem", "http_server.tls.client_ca_pem",
+	"http_server.internal_tls.cert_pem", "http_server.internal_tls.key_pem", "http_server.internal_tls.client_ca_pem",
+	"uni_grpc.tls.cert_pem", "uni_grpc.tls.key_pem", "uni_grpc.tls.client_ca_pem",
+	"grpc_api.tls.cert_pem", "grpc_api.tls.key_pem", "grpc_api.tls.client_ca_pem",
 }
 
 // Reloaded is what a second reading of the configuration means for a running server.
@@ -32,6 +36,10 @@ func Reload(old, next *Config) Reloaded {
 	merged.Client.Token = next.Client.Token
 	merged.Client.SubscriptionToken = next.Client.SubscriptionToken
 	merged.Client.AllowedOrigins = next.Client.AllowedOrigins
+	merged.HTTPServer.TLS.renew(&next.HTTPServer.TLS)
+	merged.HTTPServer.InternalTLS.renew(&next.HTTPServer.InternalTLS)
+	merged.UniGRPC.TLS.renew(&next.UniGRPC.TLS)
+	merged.GRPCAPI.TLS.renew(&next.GRPCAPI.TLS)
 
 	r := Reloaded{Config: &merged}
 	before, after := old.values(), next.values()
@@ -52,6 +60,14 @@ func Reload(old, next *Config) Reloaded {
 		}
 	}
 	return r
+}
+
+// renew takes the certificates of next. Whether TLS is spoken at all, and all that is for clients, stays.
+func (t *TLSConfig) renew(next *TLSConfig) {
+	if t.Enabled && !next.Enabled {
+		return // it goes on until the restart, with what it has
+	}
+	t.CertPEM, t.KeyPEM, t.ClientCAPEM = next.CertPEM, next.KeyPEM, next.ClientCAPEM
 }
 
 // wholeElement returns the path of the list element that path lies in, if that was added or removed as a whole: forty

@@ -84,6 +84,11 @@ func TestOptionsOfReference(t *testing.T) {
 var additions = []string{
 	"client.command_rate_burst",
 	"client.command_rate_limit",
+	"http_server.proxy_protocol.trusted",
+	"http_server.tls_autocert.directory_ca_pem",
+	"http_server.tls_autocert.directory_url",
+	"http_server.tls_optional",
+	"http_server.tls_port",
 	"prometheus.channel_namespaces",
 }
 

@@ -133,16 +133,7 @@ func (p *checker) server() {
 			p.fail("http_server.internal_port", h.InternalPort, "not a port", "write a number from 1 to 65535, or leave it empty")
 		}
 	}
-	tls := h.TLS.Enabled || h.TLSAutocert.Enabled
-	if h.H2CExternal && (h.InternalPort == "" || tls) {
-		p.fail("http_server.h2c_external", "true", "needs http_server.internal_port and no TLS", "set the one and turn off the other")
-	}
-	if h.HTTP3.Enabled && !tls {
-		p.fail("http_server.http3.enabled", "true", "HTTP/3 needs TLS", "set http_server.tls.enabled and its certificate")
-	}
-	if c.WebTransport.Enabled && !h.HTTP3.Enabled {
-		p.fail("webtransport.enabled", "true", "WebTransport needs HTTP/3", "set http_server.http3.enabled")
-	}
+	p.secure()
 	if a := c.Admin; a.Enabled && !a.Insecure {
 		if a.Password == "" {
 			p.fail("admin.password", "", "is missing while admin.enabled is true", "set a password (`stentor genconfig` makes one)")
@@ -166,6 +157,7 @@ func (p *checker) endpoints() {
 		{"websocket.handler_prefix", c.WebSocket.HandlerPrefix, !c.WebSocket.Disabled},
 		{"sse.handler_prefix", c.SSE.HandlerPrefix, c.SSE.Enabled},
 		{"http_stream.handler_prefix", c.HTTPStream.HandlerPrefix, c.HTTPStream.Enabled},
+		{"webtransport.handler_prefix", c.WebTransport.HandlerPrefix, c.WebTransport.Enabled},
 		{"emulation.handler_prefix", c.Emulation.HandlerPrefix, c.SSE.Enabled || c.HTTPStream.Enabled},
 		{"uni_websocket.handler_prefix", c.UniWebSocket.HandlerPrefix, c.UniWebSocket.Enabled},
 		{"uni_sse.handler_prefix", c.UniSSE.HandlerPrefix, c.UniSSE.Enabled},

@@ -82,7 +82,30 @@ func TestContradictions(t *testing.T) {
 		{"admin password", `{"admin": {"enabled": true, "secret": "s"}}`, "admin.password", "is missing while admin.enabled is true"},
 		{"admin secret", `{"admin": {"enabled": true, "password": "s"}}`, "admin.secret", "is missing while admin.enabled is true"},
 		{"h2c", `{"http_server": {"h2c_external": true}}`, "http_server.h2c_external", "needs http_server.internal_port"},
+		{"h2c with TLS", tlsFile(`"h2c_external": true, "internal_port": "9000"`), "http_server.h2c_external", "and no TLS"},
+		{"TLS without a certificate", `{"http_server": {"tls": {"enabled": true, "key_pem": "k"}}}`, "http_server.tls.cert_pem", "is missing while http_server.tls.enabled is true"},
+		{"TLS without a key", `{"http_server": {"tls": {"enabled": true, "cert_pem": "c"}}}`, "http_server.tls.key_pem", "is missing while http_server.tls.enabled is true"},
+		{"internal TLS without a certificate", `{"http_server": {"internal_port": "9000", "internal_tls": {"enabled": true}}}`, "http_server.internal_tls.cert_pem", "is missing"},
+		{"TLS of gRPC without a certificate", `{"uni_grpc": {"enabled": true, "tls": {"enabled": true}}}`, "uni_grpc.tls.cert_pem", "is missing"},
+		{"TLS of the gRPC API without a certificate", `{"grpc_api": {"enabled": true, "tls": {"enabled": true}}}`, "grpc_api.tls.cert_pem", "is missing"},
+		{"old TLS", `{"tls": true}`, "http_server.tls.cert_pem", "is missing"},
+		{"autocert without hosts", `{"http_server": {"tls_autocert": {"enabled": true}}}`, "http_server.tls_autocert.host_whitelist", "is empty while"},
+		{"autocert with a certificate", tlsFile(`"tls_autocert": {"enabled": true, "host_whitelist": ["a.example.com"]}`), "http_server.tls_autocert.enabled", "is set together with http_server.tls.enabled"},
+		{"autocert of a wildcard", autocertFile(`"host_whitelist": ["*.example.com"]`), "http_server.tls_autocert.host_whitelist", "wildcards need a challenge over DNS"},
+		{"autocert of an address", autocertFile(`"host_whitelist": ["192.0.2.1"]`), "http_server.tls_autocert.host_whitelist", "not the full name of a host"},
+		{"autocert of half a name", autocertFile(`"host_whitelist": ["localhost"]`), "http_server.tls_autocert.host_whitelist", "not the full name of a host"},
+		{"autocert of a URL", autocertFile(`"host_whitelist": ["https://a.example.com"]`), "http_server.tls_autocert.host_whitelist", "not the full name of a host"},
+		{"autocert over HTTP nowhere", autocertFile(`"host_whitelist": ["a.example.com"], "http": true, "http_addr": "80"`), "http_server.tls_autocert.http_addr", "not an address to listen on"},
+		{"autocert in clear text", autocertFile(`"host_whitelist": ["a.example.com"], "directory_url": "http://ca/"`), "http_server.tls_autocert.directory_url", "begins with https://"},
+		{"TLS on the same port", tlsFile(`"port": 8443, "tls_port": 8443`), "http_server.tls_port", "is another port's number"},
+		{"TLS on the internal port", tlsFile(`"internal_port": "8443", "tls_port": 8443`), "http_server.tls_port", "is another port's number"},
+		{"balancer by name", `{"http_server": {"proxy_protocol": {"trusted": ["balancer"]}}}`, "http_server.proxy_protocol.trusted", "neither an address nor a network"},
+		{"balancer of too many bits", `{"http_server": {"proxy_protocol": {"trusted": ["10.0.0.0/33"]}}}`, "http_server.proxy_protocol.trusted", "neither an address nor a network"},
 		{"HTTP/3", `{"http_server": {"http3": {"enabled": true}}}`, "http_server.http3.enabled", "HTTP/3 needs TLS"},
+		{"a port of gRPC that is taken", `{"uni_grpc": {"enabled": true, "port": 8000}}`, "uni_grpc.port", "is another port's number, too"},
+		{"a port of gRPC that is taken inside", `{"http_server": {"internal_port": "11000"}, "uni_grpc": {"enabled": true}}`, "uni_grpc.port", "is another port's number, too"},
+		{"a path of WebTransport that is taken", tlsFile(`"http3": {"enabled": true}}, "webtransport": {"enabled": true, "handler_prefix": "/connection/websocket"`),
+			"webtransport.handler_prefix", "is also the value of websocket.handler_prefix"},
 		{"WebTransport", `{"webtransport": {"enabled": true}}`, "webtransport.enabled", "WebTransport needs HTTP/3"},
 		{"user id claim", `{"client": {"token": {"user_id_claim": "user-id"}}}`, "client.token.user_id_claim", "not the name of a claim"},
 		{"audience regex", `{"client": {"token": {"audience_regex": "["}}}`, "client.token.audience_regex", "not a regular expression"},
@@ -108,10 +131,6 @@ func TestContradictions(t *testing.T) {
 		{"empty token key", `{"client": {"token": {"hmac_secret_key": ""}}}`, "client.token.hmac_secret_key", "is given but empty"},
 
 		// Options that would weaken security if they were ignored.
-		{"TLS", `{"http_server": {"tls": {"enabled": true}}}`, "http_server.tls.enabled", notYet},
-		{"autocert", `{"http_server": {"tls_autocert": {"enabled": true}}}`, "http_server.tls_autocert.enabled", notYet},
-		{"internal TLS", `{"http_server": {"internal_tls": {"enabled": true}}}`, "http_server.internal_tls.enabled", notYet},
-		{"old TLS", `{"tls": true}`, "http_server.tls.enabled", notYet},
 		{"public key as a secret", `{"client": {"token": {"hmac_secret_key": "-----BEGIN PUBLIC KEY-----"}}}`, "client.token.hmac_secret_key", "this is a public key"},
 		{"JWKS", `{"client": {"token": {"jwks_public_endpoint": "x"}}}`, "client.token.jwks_public_endpoint", "does not begin with https://"},
 		{"RSA", `{"client": {"token": {"rsa_public_key": "x"}}}`, "client.token.rsa_public_key", "neither PEM text"},
@@ -159,6 +178,10 @@ func TestAccepted(t *testing.T) {
 		`{"channel": {"proxy": {"subscribe": {"endpoint": "grpc://x:1"}}, "without_namespace": {"subscribe_proxy_enabled": true}}}`,
 		`{"http_server": {"address": "::1", "internal_address": "127.0.0.1", "internal_port": 9000}}`,
 		`{"websocket": {"disabled": true, "handler_prefix": "bad"}}`,
+		tlsFile(`"tls_optional": true, "internal_port": "9000", "tls_external": true`),
+		autocertFile(`"host_whitelist": ["a.example.com", "bücher.example"], "cache_dir": "/tmp", "http": true, "directory_url": "https://ca:14000/dir"`),
+		`{"http_server": {"h2c_external": true, "internal_port": "9000", "proxy_protocol": {"trusted": ["10.0.0.7", "10.0.0.0/8", "fd00::/8", "::1"]}}}`,
+		`{"http_server": {"internal_tls": {"enabled": true}}, "uni_grpc": {"tls": {"enabled": true}}}`,
 		`{"admin": {"enabled": true, "insecure": true}}`,
 		`{"channel": {"private_prefix": ""}}`,
 		`{"client": {"subscription_token": {"enabled": true, "hmac_secret_key": "x"}}}`,
@@ -185,7 +208,7 @@ func TestNotBuilt(t *testing.T) {
 		{`{"sse": {"enabled": true, "handler_prefix": "/x"}, "http_stream": {"enabled": true}, "emulation": {"max_request_body_size": 1}, "init": {"enabled": true}}`, ""},
 		{`{"uni_sse": {"enabled": true}, "uni_http_stream": {"enabled": true}, "uni_websocket": {"enabled": true, "compression": true, "join_push_messages": true}}`, ""},
 		{`{"uni_websocket": {"write_timeout": "2s"}}`, "buffers and write time limits per connection have no meaning on event loops"},
-		{`{"uni_grpc": {"enabled": true, "port": 1}}`, "the unidirectional gRPC transport is not built yet; accepted and ignored: uni_grpc.enabled, uni_grpc.port"},
+		{`{"uni_grpc": {"enabled": true, "port": 1, "max_receive_message_size": 1000}}`, ""},
 		{`{"websocket": {"compression": true, "compression_min_size": 1, "compression_level": 2, "decompressed_message_size_limit": 3}}`, ""},
 		{`{"grpc_api": {"enabled": true}}`, "the gRPC API is not built yet"},
 		{`{"admin": {"password": "x", "secret": "y"}}`, ""},
@@ -221,6 +244,13 @@ func TestAdvice(t *testing.T) {
 		{`{"client": {"allowed_origins": "example.com"}}`, `did you mean "https://example.com"?`},
 		{`{"websocket": {"compression": true}, "uni_websocket": {"enabled": true, "compression": true, "compression_level": 2}}`,
 			"uni_websocket.compression_level has no effect beside websocket.compression"},
+		{autocertFile(`"host_whitelist": ["a.example.com"]`), "cache_dir is empty: every start orders new certificates"},
+		{`{"http_server": {"internal_tls": {"enabled": true, "cert_pem": "c", "key_pem": "k"}}}`, "has no effect without http_server.internal_port"},
+		{`{"http_server": {"tls_external": true}}`, "http_server.tls_external has no effect"},
+		{`{"http_server": {"tls_optional": true}}`, "http_server.tls_optional has no effect"},
+		{`{"http_server": {"tls_port": 8443}}`, "http_server.tls_port has no effect"},
+		{tlsFile(`"tls_port": 8443, "tls_optional": true`), "both ports take plain connections"},
+		{`{"http_server": {"proxy_protocol": {"trusted": ["::/0"]}}}`, "::/0: whoever can connect chooses the address"},
 		{`{"debug": {"enabled": true}}`, "profiles are served on the public port"},
 		{natsFile(`"history_size": 1, "history_ttl": "1s", "delta_publish": true`),
 			"answered with error 108: channel.without_namespace.history_size, channel.without_namespace.history_ttl, channel.without_namespace.delta_publish"},
@@ -255,4 +285,14 @@ func TestNoAdvice(t *testing.T) {
 			t.Errorf("%s: %v\n%s", file, err, text(res.Warnings))
 		}
 	}
+}
+
+// tlsFile is a configuration whose external listener speaks TLS, with these options beside.
+func tlsFile(options string) string {
+	return `{"http_server": {"tls": {"enabled": true, "cert_pem": "cert.pem", "key_pem": "key.pem"}, ` + options + `}}`
+}
+
+// autocertFile is one with these options of tls_autocert.
+func autocertFile(options string) string {
+	return `{"http_server": {"tls_autocert": {"enabled": true, ` + options + `}}}`
 }

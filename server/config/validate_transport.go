@@ -13,8 +13,9 @@ const (
 	reasonBytesMax    = 123
 )
 
-// transports checks what errors of connect become on the unidirectional transports.
+// transports checks the port of gRPC, and what errors of connect become on the unidirectional transports.
 func (p *checker) transports() {
+	p.grpcPort()
 	p.refusedWith("uni_sse", &p.cfg.UniSSE.ConnectCodeToHTTPResponse)
 	p.refusedWith("uni_http_stream", &p.cfg.UniHTTPStream.ConnectCodeToHTTPResponse)
 	for i, t := range p.cfg.Client.ConnectCodeToUnidirectionalDisconnect.Transforms {
@@ -27,6 +28,14 @@ func (p *checker) transports() {
 		if len(t.To.Reason) > reasonBytesMax {
 			p.fail(path+".to.reason", t.To.Reason, "longer than a close frame can have it", fmt.Sprintf("use %d bytes at most", reasonBytesMax))
 		}
+	}
+}
+
+// grpcPort checks that gRPC has a port of its own.
+func (p *checker) grpcPort() {
+	g, h := &p.cfg.UniGRPC, &p.cfg.HTTPServer
+	if g.Enabled && g.Port > 0 && (g.Port == h.Port || g.Port == h.TLSPort || strconv.Itoa(g.Port) == h.InternalPort) {
+		p.fail("uni_grpc.port", strconv.Itoa(g.Port), "is another port's number, too", "choose a port of its own")
 	}
 }
 
@@ -47,11 +56,15 @@ func (p *checker) code(path string, code uint32) {
 	}
 }
 
-// transportAdvice returns what has no effect: all conns of a loop share what compresses for them.
+// transportAdvice returns what is experimental, and what has no effect: all conns of a loop share what compresses for them.
 func (c *Config) transportAdvice() (list []Warning) {
+	if c.WebTransport.Enabled {
+		list = append(list, Warning{Topic: Advice, Path: "webtransport.enabled",
+			Text: "webtransport.enabled: WebTransport is experimental, as the draft is that browsers follow; clients need another transport to fall back to"})
+	}
 	w, u := &c.WebSocket, &c.UniWebSocket
 	if !u.Enabled || !u.Compression || w.Disabled || !w.Compression {
-		return nil
+		return list
 	}
 	for _, one := range []struct {
 		option string

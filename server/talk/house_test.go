@@ -2,6 +2,7 @@ package talk
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,6 +37,9 @@ type house struct {
 	server *server.Server
 	stop   context.CancelFunc
 	ended  chan error
+
+	trust     *tls.Config       // of clients that use TLS
+	transport http.RoundTripper // of requests for streams
 }
 
 // base is what every house has; the options of a test are merged into it.
@@ -70,7 +74,7 @@ func openWith(t testing.TB, options string, e engines) *house {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	h := &house{t: t, server: s, stop: stop, ended: make(chan error, 1)}
+	h := &house{t: t, server: s, stop: stop, ended: make(chan error, 1), transport: http.DefaultTransport}
 	go func() { h.ended <- s.Run(ctx) }()
 	select {
 	case <-s.Ready():

@@ -1,6 +1,7 @@
 package talk
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"stentor/codec"
@@ -12,6 +13,8 @@ type way struct {
 	forms []codec.Form
 	// open connects. batch are the first commands, or the request to connect; a trusted header names the user, if it is not empty.
 	open func(t testing.TB, h *house, f codec.Form, user string, batch []byte) peer
+	// needs are options of the server that the way needs, and what its clients trust; nil if it needs none.
+	needs func(testing.TB) (options string, trust *tls.Config)
 }
 
 // peer is a client's end of a connection.

@@ -120,11 +120,11 @@ func (c *conversation) do(line string) {
 	c.t.Helper()
 	word, rest, _ := strings.Cut(line, " ")
 	if word == "config" {
-		c.house = open(c.t, rest)
+		c.house = c.way.house(c.t, rest)
 		return
 	}
 	if c.house == nil {
-		c.house = open(c.t, "")
+		c.house = c.way.house(c.t, "")
 	}
 	switch name, speaks := strings.CutSuffix(word, ">"); {
 	case word == "api":

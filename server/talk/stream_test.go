@@ -16,13 +16,13 @@ import (
 )
 
 var (
-	overHTTPStream = way{"http_stream", []codec.Form{codec.JSON, codec.Protobuf}, posting("/connection/http_stream", "")}
-	overSSE        = way{"sse", []codec.Form{codec.JSON}, getting("/connection/sse")}
-	overSSEPost    = way{"sse_post", []codec.Form{codec.JSON}, posting("/connection/sse", "text/event-stream")}
+	overHTTPStream = way{"http_stream", []codec.Form{codec.JSON, codec.Protobuf}, posting("/connection/http_stream", ""), nil}
+	overSSE        = way{"sse", []codec.Form{codec.JSON}, getting("/connection/sse"), nil}
+	overSSEPost    = way{"sse_post", []codec.Form{codec.JSON}, posting("/connection/sse", "text/event-stream"), nil}
 
-	overUniHTTPStream = way{"uni_http_stream", []codec.Form{codec.UniJSON}, posting("/connection/uni_http_stream", "")}
-	overUniSSE        = way{"uni_sse", []codec.Form{codec.UniJSON}, getting("/connection/uni_sse")}
-	overUniSSEPost    = way{"uni_sse_post", []codec.Form{codec.UniJSON}, posting("/connection/uni_sse", "text/event-stream")}
+	overUniHTTPStream = way{"uni_http_stream", []codec.Form{codec.UniJSON}, posting("/connection/uni_http_stream", ""), nil}
+	overUniSSE        = way{"uni_sse", []codec.Form{codec.UniJSON}, getting("/connection/uni_sse"), nil}
+	overUniSSEPost    = way{"uni_sse_post", []codec.Form{codec.UniJSON}, posting("/connection/uni_sse", "text/event-stream"), nil}
 )
 
 func posting(path, contentType string) func(testing.TB, *house, codec.Form, string, []byte) peer {
@@ -73,7 +73,7 @@ func stream(t testing.TB, h *house, f codec.Form, user string, req *http.Request
 	if contentType != "" {
 		want = contentType
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
+	resp, err := h.transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}

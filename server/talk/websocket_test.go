@@ -20,11 +20,11 @@ var (
 				path += "?format=protobuf"
 			}
 			return dial(t, h, path, f, user, batch)
-		}}
+		}, nil}
 	overUniWebSocket = way{"uni_websocket", []codec.Form{codec.UniJSON},
 		func(t testing.TB, h *house, f codec.Form, user string, batch []byte) peer {
 			return &told{peer: dial(t, h, "/connection/uni_websocket", f, user, batch), t: t}
-		}}
+		}, nil}
 )
 
 // wsPeer is a client of another library.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"stentor/engine/tlsclient"
+	"stentor/engine/credentials"
 )
 
 // Ports of an address that has none.
@@ -212,14 +212,14 @@ func (r *optionReader) duration(name string, to *time.Duration) {
 // tls reads the options that start with prefix over what the configuration has set up, nil if nothing. Ignoring an option would leave
 // the connection less protected than the URL says, so there is an error if TLS is off.
 func (r *optionReader) tls(prefix string, on bool, configured *tls.Config) *tls.Config {
-	var o tlsclient.Options
+	var o credentials.Options
 	r.text(prefix+"cert_pem", &o.CertPEM)
 	r.text(prefix+"key_pem", &o.KeyPEM)
 	r.text(prefix+"server_ca_pem", &o.ServerCAPEM)
 	r.text(prefix+"server_name", &o.ServerName)
 	o.InsecureSkipVerify = r.boolean(prefix+"insecure_skip_verify", false)
 	if !on && configured == nil {
-		if o != (tlsclient.Options{}) {
+		if o != (credentials.Options{}) {
 			r.fail(prefix+"enabled", "is not set, but other options of TLS are: set it to true, or start the URL with rediss")
 		}
 		return nil

@@ -134,7 +134,7 @@ func (e *Emulation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *Emulation) serveHTTP(p *post, w http.ResponseWriter, r *http.Request) Answer {
 	body, err := ReadBody(w, r, e.cfg.BodyBytesMax)
 	if err != nil {
-		return p.cors.refuse(statusOfBody(err), "")
+		return p.cors.refuse(StatusOfBody(err), "")
 	}
 	answered := make(chan int, 1)
 	status := e.take(p, body, func(status int) { answered <- status })
@@ -164,7 +164,8 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 	return body.Bytes(), err
 }
 
-func statusOfBody(err error) int {
+// StatusOfBody is what is answered to a body that could not be read.
+func StatusOfBody(err error) int {
 	if _, large := err.(*http.MaxBytesError); large {
 		return http.StatusRequestEntityTooLarge
 	}

@@ -1,4 +1,4 @@
-package tlsclient
+package credentials
 
 import (
 	"crypto/tls"
@@ -121,12 +121,14 @@ func TestWrongOptions(t *testing.T) {
 		{"endless", Options{ServerCAPEM: "/dev/zero"}, "no regular file"},
 		{"empty", Options{ServerCAPEM: empty}, "there is no PEM text (-----BEGIN...) in it"},
 		{"large", Options{ServerCAPEM: large}, "no regular file of at most"},
-		{"no certificate", Options{ServerCAPEM: a.KeyFile}, "server_ca_pem: there is no certificate in it"},
-		{"broken", Options{ServerCAPEM: "-----BEGIN CERTIFICATE-----\nx"}, "server_ca_pem: there is no certificate in it"},
+		{"no certificate", Options{ServerCAPEM: a.KeyFile}, ": there is no certificate in it"},
+		{"broken", Options{ServerCAPEM: "-----BEGIN CERTIFICATE-----\nx"}, ": there is no certificate in it"},
 		{"a key without", Options{KeyPEM: a.KeyFile}, "set both or neither"},
 		{"none for the certificate", Options{CertPEM: a.CertFile}, "set both or neither"},
-		{"of another", Options{CertPEM: a.CertFile, KeyPEM: other.KeyFile}, "cert_pem and key_pem: tls: private key does not match"},
-		{"exchanged", Options{CertPEM: a.KeyFile, KeyPEM: a.CertFile}, "cert_pem and key_pem: tls:"},
+		{"of another", Options{CertPEM: a.CertFile, KeyPEM: other.KeyFile}, "tls: private key does not match"},
+		{"exchanged", Options{CertPEM: a.KeyFile, KeyPEM: a.CertFile}, ": tls:"},
+		{"a key that is not there", Options{CertPEM: a.CertFile, KeyPEM: "/no/such/key.pem"}, "key_pem: file /no/such/key.pem: no such file"},
+		{"both files of a pair", Options{CertPEM: a.CertFile, KeyPEM: other.KeyFile}, "cert_pem (file " + a.CertFile + ") and key_pem (file " + other.KeyFile},
 		{"a broken key is not told", Options{CertPEM: a.CertFile, KeyPEM: "c2VjcmV0"}, "key_pem: this is neither PEM text"},
 		{"nor in several lines", Options{ServerCAPEM: "c2VjcmV0\nc2VjcmV0"}, "server_ca_pem: this is neither PEM text"},
 	} {
