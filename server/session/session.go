@@ -132,6 +132,9 @@ func New(n *Node, c Conn, h loop.Handle, o Options) *Session {
 	return s
 }
 
+// Transport is that of the pipe, as metrics name it.
+func (s *Session) Transport() metrics.Transport { return s.transport }
+
 func (s *Session) loop() *loop.Loop       { return s.node.Loops[s.handle.Loop()] }
 func (s *Session) worker() *worker        { return &s.node.workers[s.handle.Loop()] }
 func (s *Session) policy() *policy.Policy { return s.node.policy.Load() }
