@@ -70,8 +70,9 @@ type Config struct {
 	// fails (3009; it only shows in Conn.CloseCode then).
 	Panic, Slow, WriteError Close
 
-	// Closing is told of each close frame that is not an answer to the peer's, on the conn's loop. It may be nil.
-	Closing func(code uint16)
+	// Closing is told of each close frame that is not an answer to the peer's, on the conn's loop, and of the receiver, which is nil
+	// while Verdict.Open makes it. It may be nil.
+	Closing func(recv Receiver, code uint16)
 
 	Log *slog.Logger // slog.DiscardHandler
 }

@@ -166,7 +166,7 @@ func (c *Conn) Close(code uint16, reason string) {
 		return
 	}
 	if told := c.driver.cfg.Closing; told != nil {
-		told(code)
+		told(c.recv, code)
 	}
 	c.note(c.driver.closeFrame(code, reason))
 }

@@ -261,7 +261,7 @@ func TestInflateAllocates(t *testing.T) {
 func TestClosing(t *testing.T) {
 	said := make(chan uint16, 10)
 	router, ch := conns(silent)
-	r := start(t, Config{Closing: func(code uint16) { said <- code }}, router)
+	r := start(t, Config{Closing: func(_ Receiver, code uint16) { said <- code }}, router)
 	for _, code := range []uint16{3012, 0} {
 		c, s := opened(t, r, ch)
 		onLoop(r, 0, func() { s.Close(code, "") })

@@ -159,10 +159,19 @@ func (s *Server) reactorConfig(queueTotal int64) reactor.Config {
 		Panic:              closeWith(codec.DisconnectServerError),
 		Slow:               closeWith(codec.DisconnectSlow),
 		WriteError:         closeWith(codec.DisconnectWriteError),
-		Closing:            func(code uint16) { s.metrics.Close(metrics.WebSocket, uint32(code)) },
+		Closing:            s.countClose,
 		Deflate:            deflate(s.cfg),
 		Log:                s.log,
 	}
+}
+
+// countClose counts a close frame with those of its transport.
+func (s *Server) countClose(recv reactor.Receiver, code uint16) {
+	transport := metrics.WebSocket
+	if r, knows := recv.(interface{ Transport() metrics.Transport }); knows {
+		transport = r.Transport()
+	}
+	s.metrics.Close(transport, uint32(code))
 }
 
 // deflate is how messages are compressed, on both WebSocket transports if on both. What a message may become is ten times what it may

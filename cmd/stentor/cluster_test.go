@@ -68,9 +68,13 @@ func TestSDKScenariosOverRedis(t *testing.T) {
 	without := []string{"unsubscribe", "refresh", "a batch"}
 	t.Run("javascript", func(t *testing.T) {
 		t.Parallel()
-		node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=recovery presence history orders", "WITHOUT="+strings.Join(without, ","),
-			"ORDINARY="+front.url, "SPECIAL="+front.url, "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret,
-			"RS256="+privatePEM(t, keys.rsa), "ES256="+privatePEM(t, keys.ecdsa), "EDDSA="+privatePEM(t, keys.eddsa))
+		for _, transport := range []string{"websocket", "http_stream", "sse"} { // commands of the last two come to any node
+			t.Run(transport, func(t *testing.T) {
+				node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=recovery presence history orders", "WITHOUT="+strings.Join(without, ","),
+					"TRANSPORT="+transport, "ORDINARY="+front.url, "SPECIAL="+front.url, "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret,
+					"RS256="+privatePEM(t, keys.rsa), "ES256="+privatePEM(t, keys.ecdsa), "EDDSA="+privatePEM(t, keys.eddsa))
+			})
+		}
 	})
 	orders := slices.DeleteFunc(slices.Clone(orderScenarios), func(s scenario) bool { return slices.Contains(without, s.name) })
 	playAll(t, slices.Concat(orders, recoveryScenarios, presenceScenarios), set)

@@ -13,6 +13,7 @@ const ordinaryServer = `{
     "token": {"hmac_secret_key": "$SECRET", "rsa_public_key": $RSA, "ecdsa_public_key": $ECDSA},
     "recovery_max_publication_limit": 10000
   },
+  "http_stream": {"enabled": true}, "sse": {"enabled": true},
   "http_api": {"key": "$API_KEY"},
   "channel": {"namespaces": [
     {"name": "plain", "allow_subscribe_for_client": true},
@@ -38,7 +39,7 @@ const specialServer = `{
     "ping_interval": "2s", "pong_timeout": "1900ms",
     "subscribe_to_user_personal_channel": {"enabled": true, "personal_channel_namespace": "me"}
   },
-  "websocket": {"compression": true},
+  "websocket": {"compression": true}, "http_stream": {"enabled": true}, "sse": {"enabled": true},
   "http_api": {"key": "$API_KEY"},
   "channel": {"namespaces": [
     {"name": "chat", "allow_subscribe_for_client": true, "allow_publish_for_subscriber": true},
@@ -55,9 +56,17 @@ func TestSDKScenarios(t *testing.T) {
 	set := scene{keys: keys, ordinary: start(t, fill.Replace(ordinaryServer)), special: start(t, fill.Replace(specialServer))}
 	t.Run("javascript", func(t *testing.T) {
 		t.Parallel()
-		node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", "TOPICS=recovery presence history tokens serverside orders transport",
-			"ORDINARY="+set.ordinary.url, "SPECIAL="+set.special.url, "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret,
-			"RS256="+privatePEM(t, keys.rsa), "ES256="+privatePEM(t, keys.ecdsa), "EDDSA="+privatePEM(t, keys.eddsa))
+		for _, transport := range []string{"websocket", "http_stream", "sse"} { // one after another: some scenarios count on a second being long
+			topics := "TOPICS=recovery presence history tokens serverside orders"
+			if transport == "websocket" {
+				topics += " transport"
+			}
+			t.Run(transport, func(t *testing.T) {
+				node(t, "scenarios.mjs", "NODE_OPTIONS=--test-reporter=spec", topics, "TRANSPORT="+transport,
+					"ORDINARY="+set.ordinary.url, "SPECIAL="+set.special.url, "API_KEY="+quickStartAPIKey, "SECRET="+quickStartSecret,
+					"RS256="+privatePEM(t, keys.rsa), "ES256="+privatePEM(t, keys.ecdsa), "EDDSA="+privatePEM(t, keys.eddsa))
+			})
+		}
 	})
 	playAll(t, slices.Concat(tokenScenarios, orderScenarios, recoveryScenarios, presenceScenarios, serverSideScenarios, transportScenarios), set)
 }

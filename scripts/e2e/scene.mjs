@@ -3,14 +3,19 @@
 //   API_KEY              key of their server API
 //   SECRET               key of HS256 tokens
 //   RS256, ES256, EDDSA  private keys of the other kinds, PEM
+//   TRANSPORT            websocket, as if it is empty; http_stream or sse, whose commands go to /emulation
 import assert from "node:assert/strict";
 import { createHmac, sign } from "node:crypto";
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as CentrifugeProtobuf } from "centrifuge/build/protobuf";
+import { EventSource } from "eventsource";
 import WebSocket from "ws";
 import { Line } from "./line.mjs";
 
-export const { ORDINARY, SPECIAL, API_KEY, SECRET, RS256, ES256, EDDSA } = process.env;
+export const { ORDINARY, SPECIAL, API_KEY, SECRET, RS256, ES256, EDDSA, TRANSPORT = "websocket" } = process.env;
+
+// In which forms the transport can be spoken.
+export const forms = TRANSPORT === "sse" ? ["json"] : ["json", "protobuf"];
 
 const patience = 15_000; // ms; the machine may be busy
 
@@ -70,7 +75,7 @@ export class Scene {
 
   constructor(form, id) {
     this.binary = form === "protobuf";
-    this.id = `js-${form}-${id}`;
+    this.id = `js-${TRANSPORT}-${form}-${id}`;
   }
 
   channel = (namespace) => `${namespace}:${this.id}`; // that no other scene uses
@@ -111,16 +116,23 @@ export class Scene {
   // Starts a client. It has the events of its connection and of server-side subscriptions as properties of "saw".
   async dial(url, options) {
     const Client = this.binary ? CentrifugeProtobuf : Centrifuge;
-    const [base, query = ""] = url.split("?");
-    const form = this.binary ? "format=protobuf" : "";
-    const c = new Client(`${base.replace(/^http/, "ws")}/connection/websocket?${[query, form].filter(Boolean).join("&")}`, {
-      websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, timeout: patience, ...options,
+    const c = new Client(this.#endpoint(url), {
+      websocket: WebSocket, eventsource: EventSource, emulationEndpoint: `${url.split("?")[0]}/emulation`,
+      minReconnectDelay: 20, maxReconnectDelay: 200, timeout: patience, ...options,
     });
     this.#clients.push(c);
     c.saw = note(c, "connecting", "connected", "disconnected", "subscribed", "unsubscribed", "publication", "join", "leave");
     c.connect();
     assert.equal((await c.saw.connecting.next()).code, 0);
     return c;
+  }
+
+  // Where the SDK connects.
+  #endpoint(url) {
+    const [base, query = ""] = url.split("?");
+    if (TRANSPORT !== "websocket") return [{ transport: TRANSPORT, endpoint: `${base}/connection/${TRANSPORT}` }];
+    const form = this.binary ? "format=protobuf" : "";
+    return `${base.replace(/^http/, "ws")}/connection/websocket?${[query, form].filter(Boolean).join("&")}`;
   }
 
   // dial for a client that will be let in. Its id is a property then.

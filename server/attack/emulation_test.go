@@ -11,9 +11,9 @@ import (
 	"stentor/server/config"
 )
 
-// TestSessionIDs is group 22 as far as there is anything to attack: emulation, which lets a second connection speak for a session that
-// it names, is not built yet. So there is no endpoint to guess session ids at, no client is told one, and orders of the server API for
-// a session match nobody, whatever else they say.
+// TestSessionIDs is the part of group 22 that concerns those who have no session to emulate: where the endpoints are off there is
+// nothing to guess at, clients of a WebSocket are told no secret, and orders of the server API for a session that is none match nobody,
+// whatever else they say.
 func TestSessionIDs(t *testing.T) {
 	s := attack(t, guarded(t, func(*config.Config) {}))
 	for _, path := range []string{"/emulation", "/emulation/", "//emulation", "/connection/emulation", "/connection/sse", "/connection/http_stream",

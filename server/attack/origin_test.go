@@ -1,14 +1,16 @@
 package attack
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"stentor/server/config"
 )
 
-// TestOrigins is group 7: a page of another site that uses its visitor's connection. The only endpoint that pages can reach so far is
-// the WebSocket one. Whether the upgrade is the first request of its connection or follows others makes no difference.
+// TestOrigins is group 7: a page of another site that uses its visitor's connection. An upgrade is refused; a request that pages can send
+// to any site is served, but the page may not read what comes, nor send anything that a form could not. Whether the request is the first of
+// its connection or follows others makes no difference.
 func TestOrigins(t *testing.T) {
 	const good = "https://good.com"
 	for _, policy := range []struct {
@@ -70,7 +72,10 @@ func TestOrigins(t *testing.T) {
 		{"everybody", []string{"*"}, map[string]bool{"": true, good: true, "null": true, "file://": true, "https://evil.com": true}},
 	} {
 		t.Run(policy.name, func(t *testing.T) {
-			s := attack(t, newHouse(t, func(cfg *config.Config) { cfg.Client.AllowedOrigins = policy.allowed }))
+			s := attack(t, newHouse(t, func(cfg *config.Config) {
+				streaming(cfg)
+				cfg.Client.AllowedOrigins = policy.allowed
+			}))
 			for origin, may := range policy.origins {
 				if origin != "" {
 					origin = "Origin: " + origin + "\r\n"
@@ -78,6 +83,8 @@ func TestOrigins(t *testing.T) {
 				request := strings.TrimSuffix(upgradeRequest, "\r\n") + origin + "\r\n"
 				s.row(origin, func(t *testing.T) { fromOrigin(t, s.house, "", request, may) })
 				s.row("kept alive/"+origin, func(t *testing.T) { fromOrigin(t, s.house, healthRequest, request, may) })
+				s.row("streams/"+origin, func(t *testing.T) { readableFrom(t, s.house, "", origin, may) })
+				s.row("streams kept alive/"+origin, func(t *testing.T) { readableFrom(t, s.house, healthRequest, origin, may) })
 			}
 		})
 	}
@@ -105,5 +112,41 @@ func fromOrigin(t *testing.T, h *house, before, request string, may bool) {
 		c.expectEnd()
 	default:
 		t.Errorf("may connect: %v, answered:\n%s%s", may, head, body)
+	}
+}
+
+// readableFrom sends what a page of an origin, a header line, could send to the endpoints for streams.
+func readableFrom(t *testing.T, h *house, before, origin string, may bool) {
+	const fields = " HTTP/1.1\r\nHost: localhost\r\nAccess-Control-Request-Headers: x-a\r\n"
+	body := `{"session":"x","node":"y","data":"{}"}`
+	for _, tt := range []struct {
+		request string
+		status  int
+	}{
+		{"OPTIONS /connection/http_stream" + fields + origin + "\r\n", 204},
+		{"OPTIONS /emulation" + fields + origin + "\r\n", 204},
+		{fmt.Sprintf("POST /emulation%s%sContent-Length: %d\r\n\r\n%s", fields, origin, len(body), body), 404},
+		{"POST /connection/http_stream" + fields + origin + "Content-Length: 1\r\n\r\nx", 200},
+		{"GET /connection/sse?cf_connect=x" + fields + origin + "\r\n", 200},
+		{"GET /connection/uni_sse" + fields + origin + "\r\n", 200},
+	} {
+		c := dial(t, h)
+		c.say(before + tt.request)
+		if before != "" {
+			if status, head, _ := c.response(); status != 200 {
+				t.Fatalf("%s", head)
+			}
+		}
+		status, head := c.head()
+		if status != tt.status {
+			t.Errorf("%s\nanswered, want %d:\n%s", tt.request, tt.status, head)
+		}
+		_, named, _ := strings.Cut(strings.TrimSuffix(origin, "\r\n"), ": ")
+		readable := strings.Contains(head, "\r\nAccess-Control-Allow-Origin: "+named+"\r\n") && strings.Contains(head, "\r\nAccess-Control-Allow-Credentials: true\r\n") &&
+			strings.Contains(head, "\r\nAccess-Control-Allow-Headers: x-a\r\n")
+		if may != readable || !may && strings.Contains(strings.ToLower(head), "access-control-allow-origin") {
+			t.Errorf("%s\nmay be read: %v, answered:\n%s", tt.request, may, head)
+		}
+		c.Close()
 	}
 }

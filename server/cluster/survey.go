@@ -126,6 +126,9 @@ func (n *Node) Ask(ctx context.Context, uid, op string, data []byte) (Answer, er
 	if uid == n.cfg.UID {
 		return n.think(ctx, l, data), nil
 	}
+	if !n.registry.has(uid) {
+		return Answer{}, ErrUnknownNode // nobody on the bus is bothered with what a stranger has made up
+	}
 	answers, err := n.inquire(ctx, l, []string{uid}, data, func(ctx context.Context, c *control.Command) error { return n.send(ctx, uid, c) })
 	if err != nil {
 		return Answer{}, err

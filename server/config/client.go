@@ -20,7 +20,7 @@ type Client struct {
 	ChannelPositionCheckDelay             Duration                `json:"channel_position_check_delay" default:"40s" desc:"min time between position checks"`
 	ChannelPositionMaxTimeLag             Duration                `json:"channel_position_max_time_lag" desc:"max delivery lag; 0 off"`
 	ConnectionLimit                       int                     `json:"connection_limit" desc:"connections per node; 0 off"`
-	ConnectionLimitPerIP                  int                     `json:"connection_limit_per_ip" desc:"WebSocket connections per IPv4 address or IPv6 /64 and node; 0 off; not behind a proxy, whose address they would all have"`
+	ConnectionLimitPerIP                  int                     `json:"connection_limit_per_ip" desc:"connections of clients per IPv4 address or IPv6 /64 and node; 0 off; not behind a proxy, whose address they would all have"`
 	UserConnectionLimit                   int                     `json:"user_connection_limit" desc:"connections per user per node; 0 off"`
 	ConnectionRateLimit                   int                     `json:"connection_rate_limit" desc:"token bucket: burst = value, refill 1/s; 0 off"`
 	CommandRateLimit                      int                     `json:"command_rate_limit" desc:"commands a second of one connection; more are answered with error 111; 0 off; not in the reference"`

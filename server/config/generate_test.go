@@ -217,7 +217,7 @@ func TestFlags(t *testing.T) {
 	BindFlags(fs)
 	fs.Bool("version", false, "show the version")
 	usage := FlagUsages(fs)
-	for _, want := range []string{"Event loops and memory:\n", "-p, --http_server.port int", "(default 8000)", "--reactor.flush_delay duration", "-c, --config string", "Other:\n", "--client.queue_max_size int", "serve SSE [not built yet]\n"} {
+	for _, want := range []string{"Event loops and memory:\n", "-p, --http_server.port int", "(default 8000)", "--reactor.flush_delay duration", "-c, --config string", "Other:\n", "--client.queue_max_size int", "serve SSE\n", "serve the admin panel [not built yet]\n"} {
 		if !strings.Contains(usage, want) {
 			t.Errorf("no %q in\n%s", want, usage)
 		}

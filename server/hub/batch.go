@@ -30,8 +30,8 @@ type variant uint8
 
 const (
 	withJoins variant = codec.NumAllForms << iota // the bits below it are the form
-	inDeltas                                   // payloads as a chain of deltas that begins in full
-	inPatches                                  // the same, and its first may be a patch, too; excludes inDeltas
+	inDeltas                                      // payloads as a chain of deltas that begins in full
+	inPatches                                     // the same, and its first may be a patch, too; excludes inDeltas
 
 	numVariants = 3 * inDeltas // all three ways to write payloads
 

@@ -86,7 +86,7 @@ func (s *Session) remember(c policy.Credentials) {
 	if len(c.Info) > 0 {
 		s.setInfo(c.Info)
 	}
-	if len(c.TokenChannels) > 0 {
+	if len(c.TokenChannels) > 0 && !s.form.Uni() { // a client that only listens brings no second token to compare
 		s.more().tokenChannels = c.TokenChannels
 	}
 	s.end = 0

@@ -18,6 +18,12 @@ func (f *fan) act() {
 		}
 		return
 	}
+	if f.listens {
+		if f.slow = f.slow != c.one(8); c.one(6) {
+			f.cut()
+		}
+		return
+	}
 	s := f.subs[c.rnd.IntN(len(f.subs))]
 	switch n := c.rnd.IntN(100); {
 	case n < 35:

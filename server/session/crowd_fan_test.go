@@ -24,6 +24,8 @@ type fan struct {
 	tokens    bool // connects with tokens that expire
 	forgetful bool
 	slow      bool
+	listens   bool   // and does nothing else
+	elsewhere bool   // its commands go where its pipe does not
 	info      string // of its connections, by its tokens
 	refreshAt time.Time
 	remindAt  time.Time // nothing is to be refreshed before; zero if nothing is at all
@@ -71,7 +73,10 @@ func (f *fan) headerUser() string {
 // nextEnd is when the fan's next token ends: soon after it will be renewed, if it will.
 func (f *fan) nextEnd(soon bool) time.Time {
 	life := 20 + f.crowd.rnd.IntN(40)
-	if soon {
+	switch {
+	case f.listens && f.crowd.calm:
+		life = 1000 // it comes back when its token ends, and would never come to rest
+	case soon:
 		life = 2 + f.crowd.rnd.IntN(20)
 	}
 	return time.Unix(f.crowd.wall.Unix()+int64(life), 0)
@@ -163,6 +168,10 @@ func (f *fan) connect() {
 	}
 	f.pipe.endAt = a.end
 	f.bring(&a, &req)
+	if f.listens {
+		f.pipe.listen(a, &req)
+		return
+	}
 	f.pipe.ask(codec.Command{ID: f.pipe.await(a), Method: codec.MethodConnect, Connect: req})
 }
 
@@ -208,6 +217,8 @@ func (f *fan) ended(d codec.Disconnect) {
 		f.unplaced()
 	case codec.DisconnectSubExpired.Code:
 		f.overdue()
+	case codec.DisconnectServerError.Code:
+		f.unheard()
 	}
 	f.lost(delay)
 }
@@ -231,8 +242,11 @@ func (f *fan) hear(p *pipe, in *content, r *codec.Reply) {
 		return // it has been cut while it read
 	}
 	switch {
+	case r.Push != nil && r.Push.Connect != nil:
+		f.listening(in, r.Push.Connect)
 	case r.Push != nil:
 		f.pushed(in, r.Push)
+	case r.ID == 0 && f.listens:
 	case r.ID == 0:
 		p.ask(codec.Command{})
 	default:
@@ -303,10 +317,11 @@ func (f *fan) answered(in *content, a *ask, r *codec.Reply) {
 func (f *fan) connected(in *content, a *ask, r *codec.ConnectResult) {
 	f.online, f.pipe.client = true, r.Client
 	f.crowd.trace.Connects++
-	if r.Expires == a.end.IsZero() || !r.Pong || r.Ping != 25 || r.Client != f.pipe.id {
+	secret := f.listens || f.elsewhere
+	if r.Expires == a.end.IsZero() || r.Pong == f.listens || r.Ping != 25 || r.Client != f.pipe.id || secret != (r.Session != "") {
 		f.crowd.fault("%v: connected with %+v, its token ends at %v", f, r, a.end)
 	}
-	if r.Expires && !f.forgetful {
+	if r.Expires && !f.forgetful && !f.listens {
 		f.refreshAt = f.in(r.TTL)
 	}
 	for _, part := range a.parts {
@@ -387,7 +402,7 @@ func (f *fan) renew(a *ask) {
 func (f *fan) calmDown() {
 	f.slow, f.forgetful = false, false
 	f.back = min(f.back, f.crowd.now)
-	if f.pipe != nil && !f.pipe.endAt.IsZero() {
+	if f.pipe != nil && !f.pipe.endAt.IsZero() && !f.listens {
 		f.refreshAt = f.in(0)
 	}
 	for _, s := range f.subs {

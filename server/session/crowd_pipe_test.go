@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"time"
@@ -100,8 +101,9 @@ type pipe struct {
 
 // sent is a message of the client.
 type sent struct {
-	bytes []byte
-	pong  bool
+	bytes   []byte
+	pong    bool
+	listens *ask // it is the request of a client that only listens
 }
 
 // parcel is one frame on its way to the client.
@@ -151,7 +153,7 @@ func (c *crowd) openPipe(f *fan) *pipe {
 	}
 	p.handle = p.lane.loop.Add(p)
 	p.lane.loop.SetNow(c.now)
-	p.session = New(c.node, p, p.handle, Options{Form: f.form, HeaderUser: f.headerUser()})
+	p.session = New(c.node, p, p.handle, Options{Form: f.form, HeaderUser: f.headerUser(), Emulated: f.elsewhere})
 	p.id = p.session.clientID()
 	c.clients[p.id] = p
 	return p
@@ -166,6 +168,10 @@ func (p *pipe) ask(commands ...codec.Command) {
 			p.crowd.fault("%v", err)
 		}
 	}
+	p.send(s)
+}
+
+func (p *pipe) send(s sent) {
 	p.up = append(p.up, s)
 	if !p.readying {
 		p.readying = true
@@ -202,18 +208,33 @@ func (p *pipe) receive() {
 		if p.over || p.gone {
 			return
 		}
-		if m.pong {
+		if m.pong && !p.fan.elsewhere {
 			p.pingAt = 0
 		}
 		fresh := p.session.state == fresh
 		p.lane.loop.SetNow(p.crowd.now)
-		p.guard(func() { p.session.Receive(m.bytes) })
+		p.guard(func() { p.hand(m, fresh) })
 		if fresh && p.session.state == connected {
 			p.crowd.drawFirstPing(p.session, p.crowd.rnd)
 		}
 		for i := range m.bytes {
 			m.bytes[i] = 0xff // as a read buffer is used again
 		}
+	}
+}
+
+// hand hands a message to the session, on the way that it takes.
+func (p *pipe) hand(m sent, fresh bool) {
+	switch {
+	case m.listens != nil:
+		p.connectUni(m.bytes)
+	case p.fan.elsewhere && !fresh:
+		if !p.crowd.calm { // pongs and new tokens have no end
+			p.crowd.trace.Posts++
+		}
+		p.crowd.node.Emulate(p.crowd.node.secretOf(p.handle), m.bytes)
+	default:
+		p.session.Receive(m.bytes)
 	}
 }
 
@@ -293,6 +314,8 @@ func (p *pipe) judge(r *codec.Reply) {
 		a.sub.stream.judge(a, r.Subscribe)
 	case r.Presence != nil || r.PresenceStats != nil:
 		p.judgePresence(p.find(r.ID), r)
+	case r.Push != nil && r.Push.Connect != nil:
+		p.judgeConnect(p.asked[0], resultOf(r.Push.Connect))
 	case r.Push != nil && r.Push.Subscribe != nil:
 		p.judgeGiven(r.Push)
 	case r.Error != nil:
@@ -315,6 +338,11 @@ func (p *pipe) Close(d codec.Disconnect) {
 		p.crowd.fault("%v: Close after the end of the pipe", p.fan)
 	}
 	c := p.crowd
+	p.checkFarewell(d)
+	if p.fan.listens && p.mayEnd(d) {
+		p.stop(d)
+		return
+	}
 	switch d.Code {
 	case codec.DisconnectExpired.Code:
 		late := slices.ContainsFunc(p.asked, func(a *ask) bool { return a.method == codec.MethodRefresh && a.late(c.wall) })
@@ -411,4 +439,9 @@ func (p *pipe) Expire(now loop.Time) {
 }
 
 // Order implements loop.Resident.
-func (p *pipe) Order(what any) { p.guard(func() { p.session.Order(what) }) }
+func (p *pipe) Order(what any) {
+	if c, posted := what.(commands); posted && bytes.Equal(c.data, codec.AppendPing(nil, p.fan.form)) { // a pong looks like a ping
+		p.pingAt = 0
+	}
+	p.guard(func() { p.session.Order(what) })
+}

@@ -94,7 +94,7 @@ func (c *crowd) unfold(in *content, p *codec.Publication, f codec.Form, base int
 		return n, nil
 	}
 	data := p.Data
-	if f == codec.JSON {
+	if f.Encoding() == codec.JSON {
 		var text string
 		if err := json.Unmarshal(data, &text); err != nil {
 			return 0, fmt.Errorf("%s is not text: %w", data, err)

@@ -185,6 +185,11 @@ func (c *crowd) addFan(i int) {
 	user := "user-" + strconv.Itoa(i-c.rnd.IntN(3))
 	f := &fan{crowd: c, index: i, user: user, form: codec.Form(c.rnd.IntN(codec.NumForms)), tokens: c.one(5), forgetful: c.one(4), slow: c.one(20)}
 	f.back = c.now + loop.Time(c.rnd.IntN(20))
+	if c.one(8) {
+		f.onlyListen()
+		return
+	}
+	f.elsewhere = c.one(8)
 	for _, s := range c.huge {
 		if c.one(2) {
 			f.want(s)
@@ -197,12 +202,18 @@ func (c *crowd) addFan(i int) {
 		f.want(c.addStream("own:#" + user))
 	}
 	if c.one(12) {
-		f.tokens, f.info = true, `{"fan":`+strconv.Itoa(i)+`}`
-		for range 1 + c.rnd.IntN(3) {
-			f.admit(c.gifts[c.rnd.IntN(len(c.gifts))]).named = true
-		}
+		f.give()
 	}
 	c.fans = append(c.fans, f)
+}
+
+// give puts channels into the tokens of the fan.
+func (f *fan) give() {
+	c := f.crowd
+	f.tokens, f.info = true, `{"fan":`+strconv.Itoa(f.index)+`}`
+	for range 1 + c.rnd.IntN(3) {
+		f.admit(c.gifts[c.rnd.IntN(len(c.gifts))]).named = true
+	}
 }
 
 // one is true once in n times.

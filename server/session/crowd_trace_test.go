@@ -10,7 +10,7 @@ import (
 type crowdTrace struct {
 	Connects, Recovered, Lost, Delivered, Ends        int
 	Patches, Withheld, Cached, Moves, Given, Unplaced int
-	Loose, Lists, Panics                              int
+	Loose, Lists, Panics, Listens, Posts              int
 	Hash                                              uint64
 }
 
@@ -24,7 +24,7 @@ func (x *crowdTrace) note(numbers ...int) {
 // counts are what must not be 0 in a crowd.
 func (x *crowdTrace) counts() []*int {
 	return []*int{&x.Connects, &x.Recovered, &x.Lost, &x.Delivered, &x.Ends, &x.Patches, &x.Withheld, &x.Cached, &x.Moves, &x.Given,
-		&x.Unplaced, &x.Loose, &x.Lists, &x.Panics}
+		&x.Unplaced, &x.Loose, &x.Lists, &x.Panics, &x.Listens, &x.Posts}
 }
 
 func (x *crowdTrace) add(y crowdTrace) {

@@ -98,7 +98,7 @@ func (n *Node) emulate(secret string, data []byte, quoted bool) bool {
 	}
 	switch p := &n.posts[h.Loop()]; p.admit(h, len(data)+postBytes) {
 	case admitted:
-		if l.Post(p, commands{h, bytes.Clone(data), quoted}, len(data)+postBytes) {
+		if l.Post(p, commands{to: h, data: bytes.Clone(data), quoted: quoted}, len(data)+postBytes) {
 			l.Wake()
 		}
 	case tooMany:

@@ -132,6 +132,9 @@ func New(n *Node, c Conn, h loop.Handle, o Options) *Session {
 	return s
 }
 
+// Transport is that of the pipe, as metrics name it.
+func (s *Session) Transport() metrics.Transport { return s.transport }
+
 func (s *Session) loop() *loop.Loop       { return s.node.Loops[s.handle.Loop()] }
 func (s *Session) worker() *worker        { return &s.node.workers[s.handle.Loop()] }
 func (s *Session) policy() *policy.Policy { return s.node.policy.Load() }
@@ -149,8 +152,12 @@ func (s *Session) namespace() metrics.Namespace { return metrics.Namespace(s.wor
 func (s *Session) serves() bool { return s.state == fresh || s.state == connected }
 
 // Receive takes one message of the transport: one or more delimited commands. They are decoded and handled one at a time, so
-// that those before a bad one have their effect and their replies.
+// that those before a bad one have their effect and their replies. Of a client that only listens it takes one, the request to connect.
 func (s *Session) Receive(msg []byte) {
+	if s.form.Uni() {
+		s.receiveUni(msg)
+		return
+	}
 	s.begin()
 	if len(msg) == 0 && s.serves() {
 		s.close(codec.DisconnectBadRequest)

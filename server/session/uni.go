@@ -16,11 +16,26 @@ type Refuser interface {
 	Refuse(code uint32, reason string) bool
 }
 
+// receiveUni takes what came from a client that only listens. It has one thing to say.
+func (s *Session) receiveUni(msg []byte) {
+	if s.state != fresh || s.busy() {
+		return
+	}
+	var req codec.ConnectRequest
+	if err := codec.DecodeConnectRequest(s.form, msg, &req); err != nil {
+		s.begin()
+		s.tellMalformed(err)
+		s.close(codec.DisconnectBadRequest)
+		return
+	}
+	s.ConnectUni(&req)
+}
+
 // ConnectUni connects a client that only listens. What there is to say of it comes through the Conn, now or later: a push of connect,
-// or the end.
+// or the end. Nothing of req is kept.
 func (s *Session) ConnectUni(req *codec.ConnectRequest) {
 	w := s.begin()
-	if !s.serves() {
+	if !s.serves() || s.busy() {
 		return
 	}
 	w.command = codec.Command{ID: 1, Method: codec.MethodConnect, Connect: *req}

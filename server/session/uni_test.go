@@ -76,11 +76,37 @@ func TestUniStrings(t *testing.T) {
 	}
 }
 
+// TestUniReceives: where a message of the transport is the request to connect, it is the only one that counts.
+func TestUniReceives(t *testing.T) {
+	for f := range codec.Form(codec.NumForms) {
+		st := openStage(t, openTo)
+		w := st.openWire(Options{Form: f.Bare()})
+		request, err := codec.AppendConnectRequest(nil, f, &codec.ConnectRequest{Subs: map[string]*codec.SubscribeRequest{"news": {}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.session.Receive(request)
+		w.session.Receive(request)
+		w.session.Receive(message(t, f, `{"id":2,"subscribe":{"channel":"more"}}`))
+		w.session.Receive(nil)
+		w.session.Receive([]byte("\xff"))
+		if got := w.replies(t); len(got) != 1 || got[0].Push.Connect.Subs["news"] == nil || len(w.closed) != 0 || w.session.count() != 1 {
+			t.Errorf("%v: %+v, closed %v", f, got, w.closed)
+		}
+		w = st.openWire(Options{Form: f.Bare()})
+		w.session.Receive([]byte("\xff"))
+		w.session.Receive(request)
+		if len(w.frames) != 0 || len(w.closed) != 1 || w.closed[0] != codec.DisconnectBadRequest {
+			t.Errorf("%v: %d frames, closed %v", f, len(w.frames), w.closed)
+		}
+	}
+}
+
 // TestUniHasNoMore: a client that only listens gets its first push once, and orders that are of no concern to it do nothing.
 func TestUniHasNoMore(t *testing.T) {
 	st := openStage(t, openTo)
 	w := st.listen(codec.JSON, codec.ConnectRequest{})
-	w.session.Order(commands{w.handle, []byte(`{"id":2,"subscribe":{"channel":"news"}}`)})
+	w.session.Order(commands{to: w.handle, data: []byte(`{"id":2,"subscribe":{"channel":"news"}}`)})
 	w.session.Order(resumed{})
 	if got := w.replies(t); len(got) != 1 || len(w.closed) != 0 || w.session.subs != nil {
 		t.Errorf("replies %+v, closed %v", got, w.closed)
@@ -157,6 +183,8 @@ func TestUniKeyHasToCome(t *testing.T) {
 		fetched := 0
 		w.session.begin()
 		w.session.failed(c, nil, lacking{&fetched})
+		w.session.ConnectUni(&codec.ConnectRequest{Name: "js"})
+		w.session.Receive([]byte("{}"))
 		if len(w.frames) != 0 || fetched != 0 || !w.session.busy() {
 			t.Fatalf("%v: %d frames, fetched %d times", f, len(w.frames), fetched)
 		}

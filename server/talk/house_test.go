@@ -176,3 +176,22 @@ func sign(t testing.TB, user string, words ...string) string {
 	}
 	return token
 }
+
+// clients is how many clients the server API counts.
+func (h *house) clients() (n int) {
+	h.t.Helper()
+	var answer struct {
+		Result struct {
+			Nodes []struct {
+				NumClients int `json:"num_clients"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(h.call("info", "{}")), &answer); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, node := range answer.Result.Nodes {
+		n += node.NumClients
+	}
+	return n
+}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stentor/reactor/loop"
+	"stentor/server/metrics"
 	"stentor/server/session"
 )
 
@@ -138,6 +139,7 @@ type Receiver interface {
 	Order(what any)
 	Pong()
 	Farewell(code uint16, reason string) []byte
+	Transport() metrics.Transport
 	Closed()
 }
 

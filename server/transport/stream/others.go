@@ -69,8 +69,12 @@ func (o *Others) pass(f codec.Form, m *codec.EmulationRequest, answered func(sta
 		return false
 	}
 	ok := o.cfg.Lanes.Do(maphash.String(o.seed, m.Session), func() {
-		defer o.give(len(data))
-		answered(statusOf(o.cfg.Ask(context.Background(), node, data)))
+		status := http.StatusInternalServerError
+		defer func() { // also if that panics: somebody waits
+			o.give(len(data))
+			answered(status)
+		}()
+		status = statusOf(o.cfg.Ask(context.Background(), node, data))
 	})
 	if !ok {
 		o.give(len(data))

@@ -69,21 +69,6 @@ type listener struct {
 	session *session.Session
 	conn    *reactor.Conn
 	cfg     *UniConfig
-	said    bool // how it connects
-}
-
-// Receive takes a message. The first is how the client connects; what it says later is nothing.
-func (l *listener) Receive(msg []byte) {
-	if l.said {
-		return
-	}
-	l.said = true
-	var req codec.ConnectRequest
-	if codec.DecodeConnectRequest(codec.UniJSON, msg, &req) != nil {
-		l.session.Order(codec.DisconnectBadRequest)
-		return
-	}
-	l.session.ConnectUni(&req)
 }
 
 // Send queues the frame's pushes, each in a ws frame of its own unless they may be joined.
