@@ -106,7 +106,7 @@ type client struct {
 }
 
 // enter makes a session, on its loop.
-func (c *client) enter(conn *pipe.Conn) pipe.Receiver {
+func (c *client) enter(conn *pipe.Conn) (pipe.Receiver, func()) {
 	cfg, options := &c.handler.cfg, c.opening.Options()
 	options.Version = c.version
 	under := session.Conn(conn)
@@ -115,17 +115,17 @@ func (c *client) enter(conn *pipe.Conn) pipe.Receiver {
 	}
 	s := session.New(cfg.Node, under, conn.Handle(), options)
 	conn.TellBy(s, options.Form)
-	recv := cfg.Gate.Enter(s, c.ticket)
-	switch {
-	case cfg.Gate.Draining():
-		s.Order(codec.DisconnectShutdown)
-	case options.Form.Uni():
-		s.ConnectUni(c.request)
-	default:
-		s.Receive(c.text)
+	return cfg.Gate.Enter(s, c.ticket), func() {
+		switch {
+		case cfg.Gate.Draining():
+			s.Order(codec.DisconnectShutdown)
+		case options.Form.Uni():
+			s.ConnectUni(c.request)
+		default:
+			s.Receive(c.text)
+		}
+		c.text, c.request = nil, nil
 	}
-	c.text, c.request = nil, nil
-	return recv
 }
 
 // lateConn is a conn whose client may be refused with a status as long as nothing has been sent (session.Refuser).

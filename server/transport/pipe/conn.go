@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"sync"
+	"time"
 
 	"stentor/codec"
 	"stentor/reactor/loop"
@@ -49,7 +50,7 @@ type Conn struct {
 	loop  *loop.Loop
 
 	// Only the loop's goroutine touches these.
-	open   func(*Conn) Receiver // nil when it has been called
+	open   func(*Conn) (Receiver, func()) // nil when it has been called
 	handle loop.Handle
 	recv   Receiver // nil before and after
 	teller Teller   // nil: the client is not told why it is closed
@@ -63,7 +64,8 @@ type Conn struct {
 	input []byte
 	taken chan struct{} // nil until the first message
 
-	wake chan struct{} // for the writer: there is something to take
+	wake   chan struct{} // for the writer: there is something to take
+	lastBy time.Time     // the writer's: see deadline
 
 	mu      sync.Mutex // the rest: the loop's and the writer's
 	queue   queue
@@ -152,7 +154,10 @@ func (c *Conn) begin() {
 	c.handle = c.loop.Add(c)
 	open := c.open
 	c.open = nil
-	c.recv = open(c)
+	var begin func()
+	if c.recv, begin = open(c); begin != nil {
+		begin() // only now: should it panic, the receiver hears of the end
+	}
 }
 
 func (c *Conn) receive() {
@@ -166,10 +171,7 @@ func (c *Conn) receive() {
 func (c *Conn) end() {
 	c.HangUp(0) // only if the writer panicked
 	c.loop.Remove(c.handle)
-	c.mu.Lock()
-	frames := c.queue.empty()
-	c.mu.Unlock()
-	c.owing -= release(frames)
+	c.forget()
 	c.settle()
 	c.pipes.cfg.Guests.Leave(c.loop.ID(), c)
 	c.pipes.conns.Add(-1)

@@ -27,25 +27,43 @@ func (c *Conn) Send(f *codec.Frame) bool {
 
 // Close sends what is queued and then tells the client why it ends, if it can be told. A second Close does nothing. Only for the loop.
 func (c *Conn) Close(d codec.Disconnect) {
-	c.mu.Lock()
-	if c.state == stateOpen {
-		c.close(d)
+	if c.Ended() {
+		return
 	}
-	c.mu.Unlock()
+	c.close(d, nil)
 	c.soil()
 }
 
-// close is Close with the lock held. "Connection closed" never appears on the wire.
-func (c *Conn) close(d codec.Disconnect) {
+// close ends the conn, after before has been done to it. "Connection closed" never appears on the wire.
+func (c *Conn) close(d codec.Disconnect, before func()) {
+	last := c.farewell(d) // without the lock: it is the session's code
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	if c.state != stateOpen {
+		return
+	}
 	if d.Code != codec.DisconnectConnectionClosed.Code {
 		c.code = uint16(d.Code)
 	}
-	if c.teller != nil {
-		if buf := c.teller.AppendFarewell(make([]byte, codec.HeaderRoom), d); len(buf) > codec.HeaderRoom {
-			c.push(codec.NewFrame(c.form, buf))
-		}
+	if last != nil {
+		c.push(last)
 	}
 	c.state = stateClosing
+}
+
+// farewell is the last message, nil if there is none.
+func (c *Conn) farewell(d codec.Disconnect) *codec.Frame {
+	if c.teller == nil {
+		return nil
+	}
+	buf := c.teller.AppendFarewell(make([]byte, codec.HeaderRoom), d)
+	if len(buf) == codec.HeaderRoom {
+		return nil
+	}
+	return codec.NewFrame(c.form, buf)
 }
 
 // push needs the lock.
@@ -74,11 +92,17 @@ func (c *Conn) Shed() {
 
 // endSlow ends a client that does not take what it is owed, forgetting what it has seen nothing of.
 func (c *Conn) endSlow() {
+	if c.Ended() {
+		c.forget()
+		return
+	}
+	c.close(c.pipes.cfg.Slow, func() { c.owing -= release(c.queue.empty()) })
+}
+
+// forget empties the queue.
+func (c *Conn) forget() {
 	c.mu.Lock()
 	frames := c.queue.empty()
-	if c.state == stateOpen {
-		c.close(c.pipes.cfg.Slow)
-	}
 	c.mu.Unlock()
 	c.owing -= release(frames)
 }
@@ -126,17 +150,25 @@ func (c *Conn) settle() {
 	}
 }
 
-// take gives the writer all that waits. last says that nothing comes after it.
-func (c *Conn) take() (frames []*codec.Frame, last bool) {
+// writeBytesMax is how much is written at once: what a slow client has to take within Config.WriteTimeout.
+const writeBytesMax = 64 << 10
+
+// take gives the writer what waits, writeBytesMax of it at the most, but a whole frame at the least. more says that some is left, closing
+// that nothing is added to it.
+func (c *Conn) take() (frames []*codec.Frame, more, closing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == stateEnded {
-		return nil, true
+		return nil, false, true
 	}
-	frames, c.queue.frames = c.queue.frames, c.spare
-	c.spare = nil
-	c.writing, c.queue.bytes = c.queue.bytes, 0
-	return frames, c.state == stateClosing
+	if c.queue.bytes <= writeBytesMax {
+		frames, c.queue.frames = c.queue.frames, c.spare
+		c.spare = nil
+		c.writing, c.queue.bytes = c.queue.bytes, 0
+	} else {
+		frames, c.writing = c.queue.front(writeBytesMax)
+	}
+	return frames, len(c.queue.frames) > 0, c.state == stateClosing
 }
 
 // sparedFramesMax is the largest room, in frames, that is kept for the next ones.

@@ -48,8 +48,8 @@ type Config struct {
 
 	ConnsMax      int           // at once; 16,384 if 0
 	QueueBytesMax int           // what is owed to one client; 1 MiB if 0
-	WriteTimeout  time.Duration // of one write; 10 s if 0
-	CloseTimeout  time.Duration // of the last write; 5 s if 0
+	WriteTimeout  time.Duration // of one write, of 64 KiB or a frame that is larger; 10 s if 0
+	CloseTimeout  time.Duration // of all that is left when the session has closed a conn; 5 s if 0
 
 	// What clients are told when their session panics (3004), when they do not take what they are owed (3008) and, if only in
 	// CloseCode, when a write fails (3009).
@@ -94,9 +94,9 @@ func or[T comparable](p *T, value T) {
 // ErrFull is the error of Open when there are too many clients.
 var ErrFull = errors.New("too many connections")
 
-// Open begins a conn on one of the loops. open makes its receiver there, and may send to the conn and close it. Whoever opens a conn
-// must Serve it.
-func (p *Pipes) Open(open func(*Conn) Receiver) (*Conn, error) {
+// Open begins a conn on one of the loops. open makes its receiver there; what it returns besides, if that is not nil, is called then, and
+// may do all that a receiver may. Whoever opens a conn must Serve it.
+func (p *Pipes) Open(open func(*Conn) (r Receiver, begin func())) (*Conn, error) {
 	if p.conns.Add(1) > int64(p.cfg.ConnsMax) || !p.cfg.Guests.Enter() {
 		p.conns.Add(-1)
 		p.refused.Add(1)
@@ -127,8 +127,12 @@ type Writer interface {
 func (c *Conn) Serve(ctx context.Context, w Writer) error {
 	defer c.post(toEnd)
 	for {
-		if last, err := c.write(ctx, w); last || err != nil {
+		more, last, err := c.write(ctx, w)
+		if last || err != nil {
 			return err
+		}
+		if more {
+			continue
 		}
 		select {
 		case <-c.wake:
@@ -142,27 +146,32 @@ func (c *Conn) Serve(ctx context.Context, w Writer) error {
 	}
 }
 
-// write writes all that waits. last says that nothing comes after it.
-func (c *Conn) write(ctx context.Context, w Writer) (last bool, err error) {
-	frames, last := c.take()
+// write writes what waits, or writeBytesMax of it. more says that there is more already, last that nothing comes any more.
+func (c *Conn) write(ctx context.Context, w Writer) (more, last bool, err error) {
+	frames, more, closing := c.take()
+	last = closing && !more
 	if len(frames) == 0 {
-		return last, nil
+		return more, last, nil
 	}
-	until := c.deadline(last)
+	until := c.deadline(closing)
 	err = w.Write(frames, until)
 	c.written(frames)
 	if err != nil {
 		c.broken(ctx, until)
 	}
-	return last, err
+	return more, last, err
 }
 
-// deadline is that of the next write.
-func (c *Conn) deadline(last bool) time.Time {
-	if last {
-		return time.Now().Add(c.pipes.cfg.CloseTimeout)
+// deadline is that of the next write. All that are left when the session has closed the conn share one.
+func (c *Conn) deadline(closing bool) time.Time {
+	now := time.Now()
+	if !closing {
+		return now.Add(c.pipes.cfg.WriteTimeout)
 	}
-	return time.Now().Add(c.pipes.cfg.WriteTimeout)
+	if c.lastBy.IsZero() {
+		c.lastBy = now.Add(c.pipes.cfg.CloseTimeout)
+	}
+	return c.lastBy
 }
 
 // broken ends the conn after a write that failed: because the peer has gone, or else, ctx having been ended with the write perhaps,

@@ -20,6 +20,22 @@ func (q *queue) empty() []*codec.Frame {
 	return frames
 }
 
+// front takes out the first frames, of limit bytes at the most but one at the least, and says how many bytes they have.
+func (q *queue) front(limit int) (frames []*codec.Frame, bytes int) {
+	n := 0
+	for n < len(q.frames) {
+		size := len(q.frames[n].Messages())
+		if n > 0 && bytes+size > limit {
+			break
+		}
+		bytes += size
+		n++
+	}
+	frames, q.frames = q.frames[:n:n], q.frames[n:]
+	q.bytes -= bytes
+	return frames, bytes
+}
+
 // dropStale takes out the frames that a later one of their channel follows, if their policy allows that, and appends them to dropped.
 func (q *queue) dropStale(dropped []*codec.Frame) ([]*codec.Frame, int) {
 	before := len(dropped)

@@ -16,15 +16,14 @@ import (
 
 // books is what a reactor would keep of the conns, and more.
 type books struct {
-	present, most    int
-	owed             int64
-	slow, broken     int
-	stale, oldest    int
-	panics           int
-	burdens          map[reactor.Guest]bool
-	enters, leaves   int
-	refuse           bool
-	leftWithoutEnter bool
+	present, most  int
+	owed           int64
+	slow, broken   int
+	stale, oldest  int
+	panics         int
+	burdens        map[reactor.Guest]bool
+	enters, leaves int
+	refuse         bool
 }
 
 func (b *books) Enter() bool {
@@ -64,7 +63,10 @@ type world struct {
 	shared []*codec.Frame // sent to many
 }
 
-const simQueueBytesMax = 4 << 10
+// simScale is how large the frames are: so that what waits is more than is written at once, at times.
+const simScale = 50
+
+const simQueueBytesMax = 200 << 10
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: 1}
@@ -132,9 +134,11 @@ func (p *peer) AppendFarewell(dst []byte, d codec.Disconnect) []byte {
 }
 
 // newFrame makes a frame that carries its number.
-func (w *world) newFrame() *codec.Frame {
+func (w *world) newFrame() *codec.Frame { return w.frameOf(4 + w.rng.IntN(500)) }
+
+func (w *world) frameOf(size int) *codec.Frame {
 	w.frame++
-	buf := make([]byte, codec.HeaderRoom+4+w.rng.IntN(500))
+	buf := make([]byte, codec.HeaderRoom+size*simScale)
 	binary.BigEndian.PutUint32(buf[codec.HeaderRoom:], w.frame)
 	f := codec.NewFrame(codec.Protobuf, buf)
 	switch w.rng.IntN(6) {
@@ -149,12 +153,22 @@ func (w *world) newFrame() *codec.Frame {
 func number(f *codec.Frame) uint32 { return binary.BigEndian.Uint32(f.Messages()) }
 
 func (p *peer) send() {
+	if p.w.rng.IntN(40) == 0 {
+		for range 5 { // more than is written at once
+			p.sendOne(p.w.frameOf(simQueueBytesMax / 5 / simScale))
+		}
+		return
+	}
 	f := p.w.newFrame()
 	if n := len(p.w.shared); n > 0 && p.w.rng.IntN(3) == 0 {
 		f = p.w.shared[n-1]
 	} else {
 		p.w.shared = []*codec.Frame{f}
 	}
+	p.sendOne(f)
+}
+
+func (p *peer) sendOne(f *codec.Frame) {
 	if p.c.Send(f) {
 		p.sent = append(p.sent, number(f))
 	} else if !p.c.Ended() {
@@ -172,8 +186,8 @@ func (p *peer) Write(frames []*codec.Frame, _ time.Time) error {
 		bytes += len(f.Messages())
 		p.got = append(p.got, number(f))
 	}
-	if bytes > simQueueBytesMax+1000 {
-		p.w.t.Errorf("%d bytes waited", bytes)
+	if len(frames) > 1 && bytes > writeBytesMax {
+		p.w.t.Errorf("%d bytes are written at once", bytes)
 	}
 	return nil
 }
@@ -181,10 +195,16 @@ func (p *peer) Write(frames []*codec.Frame, _ time.Time) error {
 func (w *world) open() {
 	p := &peer{w: w}
 	p.ctx, p.leave = context.WithCancel(context.Background())
-	c, err := w.pipes.Open(func(c *Conn) Receiver {
+	c, err := w.pipes.Open(func(c *Conn) (Receiver, func()) {
 		p.opened = true
 		c.TellBy(p, codec.Protobuf)
-		return p
+		switch w.rng.IntN(10) {
+		case 0:
+			return p, func() { p.send(); panic("told to") }
+		case 1:
+			return p, func() { p.send(); c.Close(codec.DisconnectShutdown) }
+		}
+		return p, nil
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -199,8 +219,8 @@ func (p *peer) serve() {
 		return
 	}
 	p.failing = p.w.rng.IntN(40) == 0
-	last, err := p.c.write(p.ctx, p)
-	if err == nil && !last && p.ctx.Err() != nil {
+	more, last, err := p.c.write(p.ctx, p)
+	if err == nil && !last && !more && p.ctx.Err() != nil {
 		p.c.HangUp(0)
 		err = p.ctx.Err()
 	}
@@ -332,10 +352,10 @@ func (p *peer) check(i int) {
 // TestSimulation drives conns through sends, messages, slow and failing writes, and ends from every side in all orders.
 func TestSimulation(t *testing.T) {
 	var slow, dropped, panics, broken int
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
-			for range 5000 {
+			for range 3000 {
 				w.step()
 			}
 			w.end()

@@ -102,7 +102,6 @@ func New(cfg Config) *Server {
 		grpc.ConnectionTimeout(cfg.HandshakeTimeout),
 		grpc.ReadBufferSize(readBufferBytes),
 		grpc.WriteBufferSize(writeBufferBytes),
-		grpc.SharedWriteBuffer(true), // idle connections have none
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time:              cfg.KeepaliveTime,
 			Timeout:           cfg.KeepaliveTimeout,
@@ -175,7 +174,7 @@ func (s *Server) consume(_ any, stream grpc.ServerStream) (err error) {
 		return status.Error(codes.ResourceExhausted, gate.Full)
 	}
 	user := s.cfg.Gate.User(caller{ctx})
-	conn, err := s.cfg.Pipes.Open(func(c *pipe.Conn) pipe.Receiver { return s.enter(c, &connect, user, ticket) })
+	conn, err := s.cfg.Pipes.Open(func(c *pipe.Conn) (pipe.Receiver, func()) { return s.enter(c, &connect, user, ticket) })
 	if err != nil {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
@@ -193,7 +192,7 @@ func connOf(ctx context.Context) *conn {
 }
 
 // enter makes a session, on its loop.
-func (s *Server) enter(c *pipe.Conn, connect *codec.ConnectRequest, user string, ticket gate.Ticket) pipe.Receiver {
+func (s *Server) enter(c *pipe.Conn, connect *codec.ConnectRequest, user string, ticket gate.Ticket) (pipe.Receiver, func()) {
 	one := session.New(s.cfg.Node, c, c.Handle(), session.Options{
 		Form:       codec.UniProtobuf,
 		Transport:  metrics.UniGRPC,
@@ -201,13 +200,13 @@ func (s *Server) enter(c *pipe.Conn, connect *codec.ConnectRequest, user string,
 		HeaderUser: user,
 	})
 	c.TellBy(one, codec.UniProtobuf)
-	r := s.cfg.Gate.Enter(one, ticket)
-	if s.cfg.Gate.Draining() {
-		one.Order(codec.DisconnectShutdown)
-	} else {
-		one.ConnectUni(connect)
+	return s.cfg.Gate.Enter(one, ticket), func() {
+		if s.cfg.Gate.Draining() {
+			one.Order(codec.DisconnectShutdown)
+		} else {
+			one.ConnectUni(connect)
+		}
 	}
-	return r
 }
 
 // statusOf says how a stream ended.

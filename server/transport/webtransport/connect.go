@@ -76,7 +76,7 @@ func (s *Server) awaitStream(wt *webtransport.Session) *webtransport.Stream {
 
 // speak speaks the protocol on a stream.
 func (s *Server) speak(wt *webtransport.Session, stream *webtransport.Stream, wish wish) {
-	conn, err := s.cfg.Pipes.Open(func(c *pipe.Conn) pipe.Receiver { return s.enter(c, wish) })
+	conn, err := s.cfg.Pipes.Open(func(c *pipe.Conn) (pipe.Receiver, func()) { return s.enter(c, wish) })
 	if err != nil {
 		stream.CancelRead(0)
 		stream.CancelWrite(0)
@@ -103,7 +103,7 @@ func (s *Server) speak(wt *webtransport.Session, stream *webtransport.Stream, wi
 }
 
 // enter makes a session, on its loop.
-func (s *Server) enter(c *pipe.Conn, w wish) pipe.Receiver {
+func (s *Server) enter(c *pipe.Conn, w wish) (pipe.Receiver, func()) {
 	one := session.New(s.cfg.Node, c, c.Handle(), session.Options{
 		Form:       w.form,
 		Transport:  metrics.WebTransport,
@@ -111,10 +111,11 @@ func (s *Server) enter(c *pipe.Conn, w wish) pipe.Receiver {
 		HeaderUser: w.user,
 	})
 	c.TellBy(one, w.form)
-	if s.cfg.Gate.Draining() {
-		one.Order(codec.DisconnectShutdown)
+	return s.cfg.Gate.Enter(one, w.ticket), func() {
+		if s.cfg.Gate.Draining() {
+			one.Order(codec.DisconnectShutdown)
+		}
 	}
-	return s.cfg.Gate.Enter(one, w.ticket)
 }
 
 // listen hands over what the client sends.
