@@ -44,7 +44,8 @@ func (c *cors) fields(dst []Field) []Field {
 
 // preflight answers OPTIONS.
 func (c *cors) preflight(methods string) Answer {
-	return Answer{Status: 204, Header: append(c.fields(nil), Field{"Access-Control-Max-Age", preflightAge}, Field{"Access-Control-Allow-Methods", methods})}
+	header := append(c.fields(nil), Field{"Access-Control-Max-Age", preflightAge}, Field{"Access-Control-Allow-Methods", methods})
+	return Answer{Status: 204, Header: header}
 }
 
 // wrongMethod answers a method that is none of methods.

@@ -60,8 +60,8 @@ type Others struct {
 // NewOthers makes one.
 func NewOthers(cfg OthersConfig) *Others { return &Others{cfg: cfg, seed: maphash.MakeSeed()} }
 
-// pass asks the node that m, which came in the encoding of f, is for, and tells answered what came of it: a status. It reports false, and does nothing, when too much is
-// under way.
+// pass asks the node that m is for, which came in the encoding of f, and tells answered what came of it: a status. It reports false, and
+// does nothing, when too much is under way.
 func (o *Others) pass(f codec.Form, m *codec.EmulationRequest, answered func(status int)) bool {
 	node := strings.Clone(m.Node) // what is in m dies
 	data := codec.AppendPassedEmulationRequest(nil, f, m)
