@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/centrifugal/centrifuge-go"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // everyTransport is a server on which all transports of one port are on, and channels of the namespace "log" recoverable.
@@ -21,11 +24,14 @@ const everyTransport = `{
   "http_api": {"key": "secret-of-the-api"},
   "prometheus": {"enabled": true},
   "rpc": {"ping": {"enabled": true}},
+  "sse": {"enabled": true}, "http_stream": {"enabled": true},
+  "uni_sse": {"enabled": true}, "uni_http_stream": {"enabled": true}, "uni_websocket": {"enabled": true},
   "channel": {"namespaces": [
     {"name": "chat", "history_size": 50, "history_ttl": "300s", "presence": true, "force_recovery": true,
      "allow_subscribe_for_client": true, "allow_publish_for_subscriber": true},
     {"name": "log", "history_size": 200, "history_ttl": "300s", "force_recovery": true,
-     "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true}
+     "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true},
+    {"name": "locked"}
   ]}
 }`
 
@@ -96,11 +102,21 @@ func frontHAProxy(t *testing.T, p *process) *process {
 	return front(t, p, "haproxy.cfg", "bind :", "80", func(string) []string { return []string{"haproxy", "-db", "-f", "haproxy.cfg"} })
 }
 
+// frontTCP is a HAProxy that only moves bytes, and says whose in a PROXY header.
+func frontTCP(t *testing.T, p *process) *process {
+	return front(t, p, "haproxy-tcp.cfg", "bind :", "443", func(string) []string { return []string{"haproxy", "-db", "-f", "haproxy-tcp.cfg"} })
+}
+
 // TestProxies: what users put in front of the server, as docs/proxies says.
 func TestProxies(t *testing.T) {
-	for name, open := range map[string]func(*testing.T, *process) *process{"nginx": frontNginx, "HAProxy": frontHAProxy} {
-		t.Run(name, func(t *testing.T) {
-			p := open(t, start(t, everyTransport))
+	believing := strings.Replace(everyTransport, "{", `{"http_server": {"proxy_protocol": {"trusted": ["127.0.0.0/8"]}},`, 1)
+	for _, one := range []struct {
+		name, cfg string
+		open      func(*testing.T, *process) *process
+		reuses    bool
+	}{{"nginx", everyTransport, frontNginx, true}, {"HAProxy", everyTransport, frontHAProxy, true}, {"HAProxy, bytes only", believing, frontTCP, false}} {
+		t.Run(one.name, func(t *testing.T) {
+			p := one.open(t, start(t, one.cfg))
 			t.Run("WebSocket", func(t *testing.T) {
 				c := centrifuge.NewJsonClient(strings.Replace(p.url, "http", "ws", 1)+"/connection/websocket", centrifuge.Config{
 					Token: token(t, "42"), MinReconnectDelay: 50 * time.Millisecond, MaxReconnectDelay: 200 * time.Millisecond,
@@ -108,8 +124,51 @@ func TestProxies(t *testing.T) {
 				defer c.Close()
 				useGoSDK(t, p.in(t), c)
 			})
-			t.Run("upgrade on a connection that was kept", func(t *testing.T) { upgradesOnKept(t, p.in(t)) })
+			for _, transport := range []string{"http_stream", "sse"} {
+				t.Run(transport, func(t *testing.T) {
+					node(t, "sdk.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "TOKEN="+token(t, "42"), "FORM=json", "TRANSPORT="+transport)
+				})
+			}
+			t.Run("streams come at once", func(t *testing.T) { streamsThrough(t, p.in(t)) })
+			if one.reuses {
+				t.Run("upgrade on a connection that was kept", func(t *testing.T) { upgradesOnKept(t, p.in(t)) })
+			}
 		})
+	}
+}
+
+// streamsThrough reads unidirectional streams, as EventSource and curl do: each publication has to come through by itself.
+func streamsThrough(t *testing.T, p *process) {
+	connect := `{"token":"` + channelToken(t, "42", "log:stream") + `"}`
+	for path, body := range map[string]string{"/connection/uni_sse?cf_connect=" + url.QueryEscape(connect): "", "/connection/uni_http_stream": connect} {
+		method := "GET"
+		if body != "" {
+			method = "POST"
+		}
+		req, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		next := func(want string) {
+			t.Helper()
+			for lines.Scan() {
+				if strings.Contains(lines.Text(), want) {
+					return
+				}
+			}
+			t.Fatalf("%s ended before %q came: %v", path, want, lines.Err())
+		}
+		next(`"connect"`)
+		for _, n := range []string{"1", "2", "3"} {
+			p.publish("log:stream", `{"n":`+n+`}`)
+			next(`{"n":` + n + `}`)
+		}
 	}
 }
 
@@ -126,6 +185,17 @@ func (p *process) metric(name string) (value int) {
 	}
 	p.t.Fatalf("there is no metric %s", name)
 	return 0
+}
+
+// channelToken is a connection token that subscribes its user to a channel.
+func channelToken(t *testing.T, user, channel string) string {
+	t.Helper()
+	claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "channels": []string{channel}}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(quickStartSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
 }
 
 // upgradesOnKept has the proxy use a connection to the server again that has served plain requests before: they are net/http's, and

@@ -26,20 +26,28 @@ func TestJavaScriptSDK(t *testing.T) {
 	}
 }
 
-// TestTryPage uses the page of a server that was started to be tried, in a real browser.
-func TestTryPage(t *testing.T) {
-	var browser string
+// TestFallback takes one transport after another away from a page in a real browser, which has to miss nothing.
+func TestFallback(t *testing.T) {
+	p := start(t, everyTransport)
+	node(t, "fallback.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "CHROMIUM="+chromium(t))
+}
+
+// chromium is where the browser is.
+func chromium(t *testing.T) string {
+	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
+			return path
 		}
 	}
-	if browser == "" {
-		t.Skip("no Chromium is installed; scripts/install.sh installs it")
-	}
+	t.Skip("no Chromium is installed; scripts/install.sh installs it")
+	return ""
+}
+
+// TestTryPage uses the page of a server that was started to be tried, in a real browser.
+func TestTryPage(t *testing.T) {
 	p := start(t, `{"http_api":{"key":"`+quickStartAPIKey+`"}}`, "--dev.enabled")
-	node(t, "page.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "CHROMIUM="+browser, "SCREENSHOT=")
+	node(t, "page.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "CHROMIUM="+chromium(t), "SCREENSHOT=")
 }
 
 // TestGoSDK does with centrifuge-go what TestJavaScriptSDK does.

@@ -3,14 +3,16 @@
 //   API_KEY      key of the server API
 //   TOKEN        connection token of user "42"
 //   FORM         json or protobuf
+//   TRANSPORT    websocket, as if it is empty; http_stream or sse
 //   COMPRESSED   not empty if the server must agree to permessage-deflate, which ws always offers
 // Exits 0 when every step did what an application would expect; otherwise the failed assertion is on stderr.
 import assert from "node:assert/strict";
 import { Centrifuge } from "centrifuge";
 import { Centrifuge as CentrifugeProtobuf } from "centrifuge/build/protobuf";
+import { EventSource } from "eventsource";
 import { WebSocket as PlainWebSocket } from "ws";
 
-const { STENTOR, API_KEY, TOKEN, FORM, COMPRESSED } = process.env;
+const { STENTOR, API_KEY, TOKEN, FORM, TRANSPORT = "websocket", COMPRESSED } = process.env;
 const binary = FORM === "protobuf";
 const timeout = setTimeout(() => {
   console.error("timed out");
@@ -44,8 +46,11 @@ class WebSocket extends PlainWebSocket {
 
 function client(options = {}) {
   const Client = binary ? CentrifugeProtobuf : Centrifuge;
-  const url = `${STENTOR.replace(/^http/, "ws")}/connection/websocket${binary ? "?format=protobuf" : ""}`;
-  return new Client(url, { websocket: WebSocket, token: TOKEN, minReconnectDelay: 50, maxReconnectDelay: 200, ...options });
+  let endpoint = `${STENTOR.replace(/^http/, "ws")}/connection/websocket${binary ? "?format=protobuf" : ""}`;
+  if (TRANSPORT !== "websocket") endpoint = [{ transport: TRANSPORT, endpoint: `${STENTOR}/connection/${TRANSPORT}` }];
+  return new Client(endpoint, {
+    websocket: WebSocket, eventsource: EventSource, emulationEndpoint: `${STENTOR}/emulation`, token: TOKEN, minReconnectDelay: 50, maxReconnectDelay: 200, ...options,
+  });
 }
 
 function step(name) {
