@@ -108,11 +108,23 @@ func (s *Server) mountEndpoints(mux *http.ServeMux) {
 	for path, e := range s.routes {
 		switch e := e.(type) {
 		case *stream.Endpoint:
-			s.handle(mux, path, nethttp.New(e, s.pipes))
+			s.handle(mux, path, asWritten(nethttp.New(e, s.pipes)))
 		case http.Handler:
-			s.handle(mux, path, e)
+			s.handle(mux, path, asWritten(e))
 		}
 	}
+}
+
+// asWritten serves requests whose path needs no unescaping, as the loops do: there is one way to write a path, and what a proxy in
+// front forbids is not reached by another.
+func asWritten(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawPath != "" {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // passingWorkers is how many commands of other nodes are put into mailboxes at once; nobody waits for what becomes of them.

@@ -226,7 +226,10 @@ func flipped(t *testing.T, secret string, bit int) string {
 
 // TestStreamPaths is group 9 for streams: paths that almost are those of endpoints, and queries that are too long.
 func TestStreamPaths(t *testing.T) {
-	s := attack(t, newHouse(t, streaming))
+	s := attack(t, newHouse(t, func(cfg *config.Config) {
+		streaming(cfg)
+		cfg.Init.Enabled = true
+	}))
 	connect := url.QueryEscape(`{"id":1,"connect":{}}`)
 	for _, tt := range []struct {
 		target string
@@ -236,6 +239,8 @@ func TestStreamPaths(t *testing.T) {
 		{"/connection//sse?cf_connect=" + connect, 307},
 		{"/connection/%2e/sse?cf_connect=" + connect, 307},
 		{"/connection/%73se?cf_connect=" + connect, 404},
+		{"/%65mulation", 404},
+		{"/connection/%69nit", 404},
 		{"/connection/sse/?cf_connect=" + connect, 404},
 		{"/connection/sse;x?cf_connect=" + connect, 404},
 		{"/CONNECTION/SSE?cf_connect=" + connect, 404},

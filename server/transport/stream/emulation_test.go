@@ -21,9 +21,6 @@ import (
 	"stentor/server/transport/gate"
 )
 
-// patience bounds every wait.
-const patience = 10 * time.Second
-
 // anyOrigin lets all pages in but those of one site.
 type anyOrigin struct{}
 
