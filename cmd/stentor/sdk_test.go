@@ -1,12 +1,20 @@
 package main
 
 import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/centrifugal/centrifuge-go"
+
+	"stentor/server/certs/certtest"
 )
 
 // TestJavaScriptSDK drives the quick start of the version 5 era with centrifuge-js, unmodified, in both forms, and with messages
@@ -30,6 +38,26 @@ func TestJavaScriptSDK(t *testing.T) {
 func TestFallback(t *testing.T) {
 	p := start(t, everyTransport)
 	node(t, "fallback.mjs", "STENTOR="+p.url, "API_KEY="+quickStartAPIKey, "CHROMIUM="+chromium(t))
+}
+
+// TestWebTransportInBrowser is centrifuge-js over HTTP/3, in a real browser.
+func TestWebTransportInBrowser(t *testing.T) {
+	pair := certtest.New(t).Issue(t, certtest.Leaf{})
+	text, err := os.ReadFile(pair.CertFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	cfg := strings.Replace(everyTransport, "{", fmt.Sprintf(`{"webtransport": {"enabled": true},
+		"http_server": {"tls": {"enabled": true, "cert_pem": %q, "key_pem": %q}, "tls_optional": true, "http3": {"enabled": true}},`, pair.CertFile, pair.KeyFile), 1)
+	p := start(t, cfg)
+	node(t, "webtransport.mjs", "STENTOR="+strings.Replace(p.url, "http", "https", 1), "API="+p.url, "API_KEY="+quickStartAPIKey,
+		"SPKI="+base64.StdEncoding.EncodeToString(key[:]), "CHROMIUM="+chromium(t))
 }
 
 // chromium is where the browser is.
