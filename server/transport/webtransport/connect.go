@@ -88,7 +88,7 @@ func (s *Server) speak(wt *webtransport.Session, stream *webtransport.Stream, wi
 		defer close(heard)
 		s.listen(conn, &commands{from: stream, form: wish.form, limit: s.cfg.MessageBytesMax})
 	})
-	err = conn.Serve(wt.Context(), &writer{stream: stream})
+	err = conn.Serve(stream.Context(), &writer{stream: stream}) // which ends, too, when the client asks for nothing more
 	if err == nil && stream.Close() == nil {
 		// What was written last is lost if the session is closed before the client has read it. A client that has closes its side.
 		select {
@@ -97,9 +97,12 @@ func (s *Server) speak(wt *webtransport.Session, stream *webtransport.Stream, wi
 		case <-time.After(s.cfg.LingerTimeout):
 		}
 	}
+	// A client that resets its stream because its session has gone may never say the latter. The library's Read waits for that, and only
+	// a deadline ends it.
+	_ = stream.SetReadDeadline(time.Now())
+	reader.Wait()
 	stream.CancelRead(0)
 	stream.CancelWrite(0)
-	reader.Wait()
 }
 
 // enter makes a session, on its loop.

@@ -109,7 +109,7 @@ func TestEnds(t *testing.T) {
 	for name, end := range map[string]func(c *client){
 		"the stream ends":            func(c *client) { c.Close() },
 		"the stream is reset":        func(c *client) { c.CancelWrite(1) },
-		"nobody reads any more":      func(c *client) { c.CancelRead(1); h.Publish("news", "1") },
+		"nobody reads any more":      func(c *client) { c.CancelRead(1) },
 		"the session is closed":      func(c *client) { c.session.CloseWithError(7, "bye") },
 		"half a command, then close": func(c *client) { c.say(`{"id":3,`); c.Close() },
 	} {
