@@ -33,7 +33,11 @@ func (l *postLine) flush() {
 		return
 	}
 	var all []byte
-	for l.sent < min(len(l.queue), postsAhead) {
+	most := postsAhead
+	if l.tries > 0 {
+		most = 1 // a server that ends a conn with unread requests on it takes answers along that were on their way
+	}
+	for l.sent < min(len(l.queue), most) {
 		request := l.queue[l.sent]
 		if l.sent > 0 && l.ahead+len(request) > postsAheadBytes {
 			break

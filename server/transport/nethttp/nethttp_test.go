@@ -294,21 +294,15 @@ func TestSlow(t *testing.T) {
 		good.expect(`"connect"`)
 		slow := h.do("POST", "/uni_http_stream", `{"subs":{"news":{}}}`)
 		slow.expect(`"connect"`)
-		var all sync.WaitGroup
-		all.Go(func() {
-			for {
-				if _, err := good.in.ReadString('\n'); err != nil {
-					return
-				}
-			}
-		})
 		data := `"` + strings.Repeat("x", 20_000) + `"`
 		h.Eventually("the slow one is gone", func() bool {
 			h.Publish("news", data)
+			if _, err := good.in.ReadString('\n'); err != nil { // it keeps up, however busy the machine is
+				t.Fatal(err)
+			}
 			return h.Node.Clients() == 1
 		})
 		good.cancel()
-		all.Wait()
 		if s := h.Reactor.Stats(); s.Slow+s.WriteErrors != 1 {
 			t.Errorf("%d slow clients are counted and %d write errors", s.Slow, s.WriteErrors)
 		}
