@@ -119,7 +119,8 @@ func TestRedisLinkTLS(t *testing.T) {
 			`, "server_ca_pem": "/no/such/file"`: "server_ca_pem: file /no/such/file: no such file",
 			`, "server_ca_pem": "-----BEGIN x"`:  "server_ca_pem: there is no certificate in it",
 			`, "key_pem": "x"`:                   "cert_pem and key_pem belong together",
-			fmt.Sprintf(`, "cert_pem": %q, "key_pem": %q`, a.CertFile, other.KeyFile): "cert_pem and key_pem: tls: private key does not match",
+			fmt.Sprintf(`, "cert_pem": %q, "key_pem": %q`, a.CertFile, other.KeyFile): fmt.Sprintf(
+				"cert_pem (file %s) and key_pem (file %s): tls: private key does not match", a.CertFile, other.KeyFile),
 		} {
 			_, err := read(block(name, options))
 			if want = "broker.redis." + name + "." + want; err == nil || !strings.HasPrefix(err.Error(), want) {
