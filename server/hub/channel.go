@@ -141,7 +141,7 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 			c.wait(l, w.table, item{event: w})
 		}
 	case *check:
-		task := &checking{check: w, channel: c}
+		task := &checking{check: w, channel: c, left: c.places()}
 		if c.pending == nil {
 			l.Ready(task)
 			return

@@ -62,6 +62,40 @@ func TestCheckTakesTurns(t *testing.T) {
 	}
 }
 
+// TestCheckWhileMembersLeave: nobody escapes a check by being moved to the place of one who leaves between two of its turns, whether at
+// once or, in the middle of a walk, when that has ended.
+func TestCheckWhileMembersLeave(t *testing.T) {
+	const members, seen = 6, 3
+	for behind := range members {
+		for leaver := range members {
+			for _, walking := range []bool{false, true} {
+				r := newRig(t, 1)
+				all := make([]*listener, members)
+				for i := range all {
+					all[i] = r.joinAt(0, "news", 1, "e")
+				}
+				r.table.Position(all[behind].sub, codec.StreamPosition{Offset: 0, Epoch: "e"})
+				r.table.Check("news", codec.StreamPosition{Offset: 1, Epoch: "e"})
+				r.turn(0, seen-1)
+				if walking {
+					all[0].onSend = all[leaver].leave
+					r.publish("news", 1)
+				}
+				r.turn(0, 1)
+				if !walking {
+					all[leaver].leave()
+				}
+				r.settle()
+				for i, x := range all {
+					if failed := len(x.failed) == 1; i != leaver && failed != (i == behind) {
+						t.Errorf("%d is behind, %d leaves, walking %t: member %d failed %v", behind, leaver, walking, i, x.failed)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestPositioned: only channels with positions are listed, each in one stripe.
 func TestPositioned(t *testing.T) {
 	r := newRig(t, 1)
