@@ -141,12 +141,10 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 			c.wait(l, w.table, item{event: w})
 		}
 	case *check:
-		task := &checking{check: w, channel: c, left: c.places()}
-		if c.pending == nil {
-			l.Ready(task)
-			return
+		if k := w.table.locals[c.loop].collecting[c]; k != nil {
+			k.checked = w
 		}
-		c.wait(l, c.pending.table, item{marker: &marker{check: task}})
+		c.check(l, &checking{check: w, channel: c, left: c.places()})
 	case *marker:
 		if c.pending == nil {
 			w.reached(l)
