@@ -15,7 +15,7 @@ type Channel struct {
 	list    *members
 	pending *pending // nil while nothing waits
 	epoch   uint64   // of the positions of the members of this era; 0 while none is known
-	next    *Channel // of another loop, guarded by the table's stripe
+	next    *Channel // of the record, guarded by the table's stripe
 
 	// era counts the epochs that positions here have had. Members of an earlier one hear of it with the next publication. It
 	// wraps, so somebody who sleeps through 65,536 epochs without any publication would not.
@@ -114,11 +114,7 @@ func (t *Table) Unsubscribe(s *Subscription) {
 		c.list.dismiss(&t.locals[c.loop], s)
 	}
 	c.remove(s)
-	deaf := c.len() == 0
-	if deaf {
-		c.epoch = 0
-	}
-	t.leave(c, deaf, s.JoinLeave())
+	t.leave(c, c.len() == 0, s.JoinLeave())
 }
 
 // CatchUp gives s, ahead of its turn, what its channel has in store for it. It must be unsubscribed right after: it would get the
@@ -145,12 +141,10 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 			c.wait(l, w.table, item{event: w})
 		}
 	case *check:
-		task := &checking{check: w, channel: c}
-		if c.pending == nil {
-			l.Ready(task)
-			return
+		if k := w.table.locals[c.loop].collecting[c]; k != nil {
+			k.checked = w
 		}
-		c.wait(l, c.pending.table, item{marker: &marker{check: task}})
+		c.check(l, &checking{check: w, channel: c, left: c.places()})
 	case *marker:
 		if c.pending == nil {
 			w.reached(l)

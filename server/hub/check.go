@@ -47,37 +47,61 @@ func (t *Table) postChecks(channel string, top codec.StreamPosition) engine.Wake
 	if r == nil {
 		return 0
 	}
-	return t.post(r, withPositions, &check{offset: top.Offset, epoch: t.epoch(top.Epoch)}, 0)
+	return t.post(r, withPositions, &check{t, top.Offset, t.epoch(top.Epoch)}, 0)
 }
 
 // check is the position that members must have reached.
-type check struct{ offset, epoch uint64 }
+type check struct {
+	table         *Table
+	offset, epoch uint64
+}
 
-// checking is a check of the members of one loop, a task of that loop. Members may come and go between its turns: whoever comes has
-// read the broker's position, and one that a swap has moved past is looked at the next time.
+// checking is a check of the members of one loop, a task of that loop. Members may come and go between its turns. It goes from the last
+// to the first, because those who leave are replaced by the last: whoever is moved has been looked at or still will be. There may be no
+// other check that would find who was left out. Whoever comes meanwhile has read the broker's position.
 type checking struct {
 	*check
 	channel *Channel
-	at      int
+	left    int           // members to look at
+	only    *Subscription // nil, or the one to look at instead
+}
+
+// check starts k behind what waits.
+func (c *Channel) check(l *loop.Loop, k *checking) {
+	if c.pending == nil {
+		l.Ready(k)
+		return
+	}
+	c.wait(l, k.table, item{marker: &marker{check: k}})
 }
 
 // Turn looks at members until the budget ends.
 func (k *checking) Turn(b *loop.Budget) (more bool) {
 	c := k.channel
-	for ; k.at < c.places(); k.at++ {
-		if s := c.member(k.at); s != nil && s.flags&positioned != 0 && k.missed(s) {
-			s.fail(Lost)
+	if k.only != nil {
+		k.look(k.only)
+		return false
+	}
+	for k.left = min(k.left, c.places()); k.left > 0; k.left = min(k.left, c.places()) {
+		k.left--
+		if s := c.member(k.left); s != nil {
+			k.look(s)
 		}
 		if !b.Spend(1) {
-			k.at++
-			return k.at < c.places()
+			return k.left > 0
 		}
 	}
 	return false
 }
 
+func (k *checking) look(s *Subscription) {
+	if k.missed(s) {
+		s.fail(Lost)
+	}
+}
+
 func (k *checking) missed(s *Subscription) bool {
-	return s.era != k.channel.era || k.epoch != k.channel.epoch || s.offset < k.offset
+	return s.flags&positioned != 0 && (s.era != k.channel.era || k.epoch != k.channel.epoch || s.offset < k.offset)
 }
 
 // places is how many members there are, tombstones included.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"stentor/codec"
@@ -59,6 +60,80 @@ func TestCheckTakesTurns(t *testing.T) {
 		if want := i%2 == 0; (len(x.failed) == 1) != want {
 			t.Errorf("member %d failed %v", i, x.failed)
 		}
+	}
+}
+
+// TestCheckWhileMembersLeave: nobody escapes a check by being moved to the place of one who leaves between two of its turns, whether at
+// once or, in the middle of a walk, when that has ended.
+func TestCheckWhileMembersLeave(t *testing.T) {
+	const members, seen = 6, 3
+	for behind := range members {
+		for leaver := range members {
+			for _, walking := range []bool{false, true} {
+				r := newRig(t, 1)
+				all := make([]*listener, members)
+				for i := range all {
+					all[i] = r.joinAt(0, "news", 1, "e")
+				}
+				r.table.Position(all[behind].sub, codec.StreamPosition{Offset: 0, Epoch: "e"})
+				r.table.Check("news", codec.StreamPosition{Offset: 1, Epoch: "e"})
+				r.turn(0, seen-1)
+				if walking {
+					all[0].onSend = all[leaver].leave
+					r.publish("news", 1)
+				}
+				r.turn(0, 1)
+				if !walking {
+					all[leaver].leave()
+				}
+				r.settle()
+				for i, x := range all {
+					if failed := len(x.failed) == 1; i != leaver && failed != (i == behind) {
+						t.Errorf("%d is behind, %d leaves, walking %t: member %d failed %v", behind, leaver, walking, i, x.failed)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestCheckOfTheSilent: whoever is silent while the others are checked has read a position that may be older than what was lost, and is
+// checked when it is let in. What is still on its way to it then counts.
+func TestCheckOfTheSilent(t *testing.T) {
+	tests := []struct {
+		name   string
+		read   uint64 // the position that the silent one has
+		pushed bool   // publication 1 comes; otherwise it is lost
+		visits int    // of the turns before it is let in
+		got    string
+		lost   bool
+	}{
+		{"behind", 0, false, 100, "", true},
+		{"at the top", 1, false, 100, "", false},
+		{"at the top, and had all", 1, true, 100, "", false},
+		{"collected", 0, true, 100, "1@1", false},
+		{"on its way", 0, true, 0, "1@1", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, _ := newFarRig(t, 1)
+			x := r.joinWith(0, "news", codec.JSON, Options{Positioned: true})
+			r.table.Silence(x.sub, true)
+			if tt.pushed {
+				r.publishAt("news", 1, "e")
+			}
+			r.table.Check("news", codec.StreamPosition{Offset: 1, Epoch: "e"})
+			for range 3 {
+				r.turn(0, tt.visits)
+			}
+			x.expectFailed()
+			r.table.Position(x.sub, codec.StreamPosition{Offset: tt.read, Epoch: "e"})
+			r.table.LetIn(x.sub)
+			r.settle()
+			if got := strings.Join(x.got, "+"); got != tt.got || (len(x.failed) == 1) != tt.lost {
+				t.Errorf("got %q and failed %v, want %q and %t", got, x.failed, tt.got, tt.lost)
+			}
+		})
 	}
 }
 

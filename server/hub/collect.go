@@ -16,6 +16,10 @@ type collected struct {
 	events []*event                 // publications with an offset, numbered as they come
 	first  uint64                   // the number of the oldest
 	bytes  int
+
+	// checked is the newest check that came meanwhile: those who were silent then are held against it when they are let in. What they
+	// read may be older than what the broker has failed to send.
+	checked *check
 }
 
 // start is how many members need the events from a number on.
@@ -68,6 +72,11 @@ func (t *Table) LetIn(s *Subscription) {
 			break // it may have left, and the list with it
 		}
 		p.handOne(s, e)
+	}
+	if k.checked != nil {
+		if late := (&checking{check: k.checked, channel: c, only: s}); late.missed(s) {
+			c.check(t.loops[c.loop], late)
+		}
 	}
 	t.locals[c.loop].forgo(s)
 }

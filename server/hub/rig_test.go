@@ -248,14 +248,14 @@ func (x *listener) expectFailed(want ...Failure) {
 	}
 }
 
-// channel is what a loop knows of a channel, nil if nobody on the node listens.
+// channel is what a loop knows of a channel, nil if nobody there listens.
 func (r *rig) channel(id int, name string) *Channel {
 	rec := r.table.stripe(name).channels[name]
 	if rec == nil {
 		return nil
 	}
 	for c := &rec.home; c != nil; c = c.next {
-		if int(c.loop) == id {
+		if int(c.loop) == id && c.marks&listening != 0 {
 			return c
 		}
 	}

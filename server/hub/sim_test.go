@@ -412,6 +412,7 @@ func (m *simMember) check() {
 			}
 		}
 	}
+	m.checkRun(have, last)
 	if m.left || m.failed {
 		m.checkFailure()
 		return
@@ -419,6 +420,18 @@ func (m *simMember) check() {
 	for number := m.joinedAt; number < len(log); number++ {
 		if !have[number] && m.wants(number) {
 			t.Errorf("publication %d of %d is missing, joined at %d: %v", number, len(log), m.joinedAt, m.got)
+		}
+	}
+}
+
+// checkRun: whoever has no position knows of no gap, so that there is none, also where members left in a hurry that were there before.
+func (m *simMember) checkRun(have map[int]bool, last int) {
+	if m.placed || len(m.got) == 0 {
+		return
+	}
+	for number := m.got[0].number; number < last; number++ {
+		if !have[number] && m.wants(number) && !m.channel.log[number].join {
+			m.sim.t.Errorf("publication %d is missing, joined at %d: %v", number, m.joinedAt, m.got)
 		}
 	}
 }

@@ -42,8 +42,8 @@ type stripe struct {
 	_ [40]byte // a cache line of its own
 }
 
-// record is a channel that someone on this node listens to. It is never reused: mail that arrives late for one of its Channels
-// finds no members and ends there.
+// record is a channel that someone on this node listens to. It is never reused, nor is a Channel that all of its loop have left: mail
+// that arrives late there finds no members and ends.
 type record struct {
 	name        string
 	subscribers uint32
@@ -112,7 +112,7 @@ func (t *Table) listen(id int, name string, o Options) *Channel {
 	}
 	if r == nil {
 		r = &record{name: strings.Clone(name), number: t.records.Add(1)} // the name may alias a read buffer
-		r.home = Channel{record: r, loop: uint8(id)}
+		r.home = Channel{record: r, loop: uint8(id), marks: listening}
 		st.channels[r.name] = r
 	}
 	if r.subscribers == 0 {
@@ -123,7 +123,6 @@ func (t *Table) listen(id int, name string, o Options) *Channel {
 		t.up.want(r)
 	}
 	c := r.channel(id)
-	c.marks |= listening
 	if o.Positioned {
 		c.marks |= withPositions
 	}
@@ -134,16 +133,28 @@ func (t *Table) listen(id int, name string, o Options) *Channel {
 	return c
 }
 
-// channel finds the Channel of loop id. A loop keeps its Channel for as long as the record lives, listening or not.
+// channel finds the Channel of loop id that has members, or makes one.
 func (r *record) channel(id int) *Channel {
 	last := &r.home
 	for c := last; c != nil; last, c = c, c.next {
-		if int(c.loop) == id {
+		if int(c.loop) == id && c.marks&listening != 0 {
 			return c
 		}
 	}
-	last.next = &Channel{record: r, loop: uint8(id)}
+	last.next = &Channel{record: r, loop: uint8(id), marks: listening}
 	return last.next
+}
+
+// desert takes c, which all of its loop have left, out of use. What was published before may still be on its way there; whoever listens
+// on that loop next must not get it, because what came since is missing behind it. The home stays, for the marks of its upstream.
+func (r *record) desert(c *Channel) {
+	c.marks &= upstreamMarks
+	for at := &r.home; at != nil; at = at.next {
+		if at.next == c {
+			at.next, c.next = c.next, nil
+			return
+		}
+	}
 }
 
 // leave counts one subscriber less; deaf tells that it was the last one on its loop.
@@ -159,7 +170,7 @@ func (t *Table) leave(c *Channel, deaf, joinLeave bool) {
 		}
 	}
 	if deaf {
-		c.marks &= upstreamMarks
+		r.desert(c)
 	}
 	if r.subscribers > 0 {
 		return
