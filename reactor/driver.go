@@ -199,7 +199,7 @@ func (d *driver) closed(c *Conn, err error) {
 	if errors.Is(err, io.EOF) && c.flags&flagSlow == 0 {
 		c.lastWrite() // replies to what the peer sent right before it ended its side
 	}
-	if call, is := errors.AsType[*os.SyscallError](err); is && call.Syscall != "read" {
+	if call, is := errors.AsType[*os.SyscallError](err); is && call.Syscall != "read" && !c.saidGoodbye() {
 		d.stats.writeErrors.Add(1)
 		if c.code == 0 {
 			c.code = d.cfg.WriteError.Code

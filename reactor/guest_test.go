@@ -41,7 +41,7 @@ func TestGuestsTakePlaces(t *testing.T) {
 	if s := r.Stats(); s.Conns != 3 || s.Guests != 1 || s.RefusedConns != 2 {
 		t.Errorf("%d conns, %d guests, %d refused", s.Conns, s.Guests, s.RefusedConns)
 	}
-	if other := dial(t, r); !strings.Contains(other.head(), "503") {
+	if other := dialRaw(t, r); !strings.Contains(other.head(), "503") {
 		t.Error("a socket was accepted without a place")
 	}
 	c.Close()

@@ -30,7 +30,9 @@ func TestTLSPort(t *testing.T) {
 		t.Fatalf("TLS at %v, plain text at %v", r.TLSAddr(), r.Addr())
 	}
 	for range 8 { // on either loop
-		plain := dialWS(t, r)
+		plain := dialRaw(t, r)
+		plain.say(upgradeRequest())
+		plain.upgraded()
 		plain.say(text("plain"))
 		plain.expect("plain")
 		c := dialAt(t, r.TLSAddr())
@@ -46,7 +48,7 @@ func TestTLSPort(t *testing.T) {
 	if head := wrong.head(); !strings.HasPrefix(head, "HTTP/1.1 400 ") {
 		t.Errorf("plain text on the port of TLS is answered with %q", head)
 	}
-	wrong = dial(t, r)
+	wrong = dialRaw(t, r)
 	wrong.say("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
 	if head := wrong.head(); !strings.HasPrefix(head, "HTTP/1.1 400 ") {
 		t.Errorf("TLS on the port of plain text is answered with %q", head)

@@ -53,7 +53,7 @@ func TestProxyHeader(t *testing.T) {
 			{"local", "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", ""},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				whole, pieces, upgraded := dial(t, r), dial(t, r), dial(t, r)
+				whole, pieces, upgraded := dialRaw(t, r), dialRaw(t, r), dialRaw(t, r)
 				request := "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 				whole.say(c.header + request)
 				for _, b := range []byte(c.header + request) {
@@ -96,7 +96,7 @@ func TestBadProxyHeader(t *testing.T) {
 		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff" + strings.Repeat("x", 65535),
 	}
 	for _, header := range bad {
-		c := dial(t, r)
+		c := dialRaw(t, r)
 		_, _ = io.WriteString(c, header) // it may be cut off in the middle
 		c.expectEnd()
 	}
@@ -116,7 +116,7 @@ func TestProxyHeaderOfAnybody(t *testing.T) {
 		{trusting("127.0.0.0/8"), proxyLine + proxyLine}, {trusting("127.0.0.0/8"), proxyLine + proxyBinary},
 	} {
 		r := start(t, c.cfg, neverRoute(t))
-		conn := dial(t, r)
+		conn := dialRaw(t, r)
 		conn.say(c.said + "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 		if head := conn.head(); !strings.HasPrefix(head, "HTTP/1.1 400 ") {
 			t.Errorf("%.40q is answered with %q", c.said, head)
@@ -128,14 +128,14 @@ func TestProxyDeadline(t *testing.T) {
 	cfg := trusting("127.0.0.0/8")
 	cfg.HeadTimeout = 200 * time.Millisecond
 	r := start(t, cfg, neverRoute(t))
-	silent, stuck, headless := dial(t, r), dial(t, r), dial(t, r)
+	silent, stuck, headless := dialRaw(t, r), dialRaw(t, r), dialRaw(t, r)
 	stuck.say(proxyLine[:20])
 	headless.say(proxyLine)
 	silent.expectEnd()
 	stuck.expectEnd()
 	headless.expectEnd()
-	if s := r.Stats(); s.BadProxyHeaders != 1 || s.HeadTimeouts != 1 {
-		t.Errorf("%d headers and %d heads not in time, want 1 and 1", s.BadProxyHeaders, s.HeadTimeouts)
+	if s := r.Stats(); s.BadProxyHeaders != 1 || s.HeadTimeouts+s.HelloTimeouts != 1 {
+		t.Errorf("%d headers and %d heads not in time, want 1 and 1", s.BadProxyHeaders, s.HeadTimeouts+s.HelloTimeouts)
 	}
 	eventually(t, "no memory is held for them", func() bool { return r.Stats().QueuedBytes == 0 })
 }
@@ -148,7 +148,7 @@ func TestProxyHandOff(t *testing.T) {
 	}))}
 	go func() { _ = server.Serve(r.HTTPListener()) }()
 	defer server.Close()
-	c := dial(t, r)
+	c := dialRaw(t, r)
 	c.say(proxyBinary + "GET /http HTTP/1.1\r\nHost: a\r\n\r\n")
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -238,7 +238,7 @@ func TestProxyTLS(t *testing.T) {
 	defer server.Close()
 	proxied := func(protocols ...string) *client {
 		t.Helper()
-		raw := dial(t, r)
+		raw := dialRaw(t, r)
 		raw.say(proxyBinary)
 		config := clientTLS(0)
 		config.NextProtos = protocols
@@ -281,7 +281,7 @@ func TestProxyTLS(t *testing.T) {
 	}
 
 	// The other way round it is no header.
-	inside := dial(t, r)
+	inside := dialRaw(t, r)
 	inside.say("\x16\x03\x01")
 	inside.expectEnd()
 }

@@ -302,6 +302,12 @@ func (s *secure) send() {
 	}
 }
 
+// saidGoodbye reports that nothing follows which the peer could miss: if it has gone before, no write has failed it.
+func (c *Conn) saidGoodbye() bool {
+	s := c.secured()
+	return s != nil && s.said
+}
+
 // sayGoodbye sends close_notify, if nothing waits for the socket. It reports whether the conn is still there.
 func (s *secure) sayGoodbye() bool {
 	c := s.owner

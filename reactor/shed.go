@@ -13,8 +13,17 @@ type scales struct {
 	overSince time.Duration // reactor time since when the ceiling has been passed; 0 if it is not
 	shedAt    time.Duration
 
-	// Any goroutine: the weight of the heaviest conn, and when it was weighed.
+	// Any goroutine: the weight of the heaviest conn, and when it was weighed. It may have lost weight since.
 	heaviest, weighedAt atomic.Int64
+}
+
+// tellWeight lets the other loops know of a slow conn that has become heavier than the heaviest they have heard of, before they see what
+// all loops hold together: else they would end lighter ones of their own for it.
+func (c *Conn) tellWeight() {
+	s := &c.driver.scales
+	if w := int64(c.weight()); w > s.heaviest.Load() {
+		s.heaviest.Store(w)
+	}
 }
 
 // hold keeps the account of incomplete input.

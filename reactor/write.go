@@ -115,6 +115,7 @@ func (c *Conn) enqueue(r ref) {
 	q.push(r)
 	if c.flags&flagSlow != 0 {
 		c.driver.account.ref(r)
+		c.tellWeight()
 	}
 }
 
@@ -228,6 +229,7 @@ func (c *Conn) judge() {
 	}
 	d.account.add(bufferBytes(out) - bufferBytes(q.out))
 	q.out = out
+	c.tellWeight()
 }
 
 // releaseQueue forgets all that is owed.
