@@ -93,7 +93,6 @@ func (s *Server) runAuthority(ctx context.Context, run func(name string, f func(
 	if a == nil {
 		return
 	}
-	a.Preload()
 	if s.challenges != nil {
 		run("http for the ACME authority", func() error { return s.challenges.Serve(s.challengesListener) })
 	}

@@ -272,6 +272,9 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		}()
 	}
+	if a := s.certs.Authority; a != nil {
+		a.Preload() // before the reactor: its first handshakes ask for what an earlier run has left
+	}
 	reactorDone := make(chan struct{})
 	run("reactor", func() error { defer close(reactorDone); return s.reactor.Run() })
 	run("positions", func() error { return s.node.CheckPositions(engineCtx) })

@@ -223,9 +223,10 @@ func TestTLSOfPorts(t *testing.T) {
 // TestACME: the server gets its certificate by itself, and from the cache at its second start.
 func TestACME(t *testing.T) {
 	port := freePort(t)
+	cache := filepath.Join(t.TempDir(), "certificates")
 	authority := acmetest.Start(t, "0", port)
 	cfg := secured(fmt.Sprintf(`"port": %s, "tls_autocert": {"enabled": true, "host_whitelist": ["stentor.example.com"], "cache_dir": %q,
-		"directory_url": %q, "directory_ca_pem": %q}`, port, filepath.Join(t.TempDir(), "certificates"), authority.DirectoryURL, authority.CAFile))
+		"directory_url": %q, "directory_ca_pem": %q}`, port, cache, authority.DirectoryURL, authority.CAFile))
 	shows := func() error {
 		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", "127.0.0.1:"+port,
 			&tls.Config{RootCAs: authority.Roots, ServerName: "stentor.example.com"})
@@ -245,11 +246,38 @@ func TestACME(t *testing.T) {
 		t.Fatalf("no certificate: %v", err)
 	}
 	p.stop()
+	readSlowly(t, filepath.Join(cache, "stentor.example.com")) // and still no handshake comes before it has been read
 	p = start(t, strings.Replace(cfg, authority.DirectoryURL, "https://127.0.0.1:1/", 1), "--http_server.port", port)
 	if err := shows(); err != nil {
 		t.Errorf("at the second start: %v", err)
 	}
 	p.stop()
+}
+
+// readSlowly makes a file one whose first reader has to wait: a named pipe, until its content is there.
+func readSlowly(t *testing.T, file string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aside := file + ".aside"
+	if err := os.Rename(file, aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		pipe, err := os.OpenFile(file, os.O_WRONLY, 0) // waits for the reader
+		if err != nil {
+			return
+		}
+		defer pipe.Close()
+		time.Sleep(300 * time.Millisecond)
+		_ = os.Rename(aside, file)
+		_, _ = pipe.Write(content)
+	}()
 }
 
 // TestHTTP2InClearText: where it is asked for, curl speaks it without asking first.
