@@ -137,6 +137,7 @@ func (h *handshake) passOn(secured *tls.Conn) {
 		version = tls13
 	}
 	h.wire.count(&r.stats, version)
+	r.stats.handshakesDone.Add(1)
 	switch state.NegotiatedProtocol {
 	case "", "http/1.1":
 	case "h2":

@@ -27,7 +27,7 @@ func TestTLSConfigIsChecked(t *testing.T) {
 func TestTLSVersionsAreCounted(t *testing.T) {
 	r := start(t, Config{TLS: serverTLS()}, upgradeTo(echo))
 	a, b := dialWSS(t, r, clientTLS(tls.VersionTLS12)), dialWSS(t, r, clientTLS(tls.VersionTLS13))
-	if s := r.Stats(); s.TLS12 != 1 || s.TLS13 != 1 || s.Handshakes != 2 || s.Adopted != 0 || s.Conns != 2 || s.Accepted != 2 {
+	if s := r.Stats(); s.TLS12 != 1 || s.TLS13 != 1 || s.Handshakes != 2 || s.HandshakesDone != 2 || s.Adopted != 0 || s.Conns != 2 || s.Accepted != 2 {
 		t.Errorf("%+v", s)
 	}
 	a.Close()
@@ -102,7 +102,7 @@ func TestTLSHandshakeFailures(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	eventually(t, "counted", func() bool { s := r.Stats(); return s.HandshakesFailed == 3 && s.Conns == 0 })
+	eventually(t, "counted", func() bool { s := r.Stats(); return s.HandshakesFailed == 3 && s.HandshakesDone == 0 && s.Conns == 0 })
 }
 
 // A name that is far too long is the business of the tls.Config's functions; a hello that is too long is ours.

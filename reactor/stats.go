@@ -21,8 +21,9 @@ type counters struct {
 
 	longestStall atomic.Int64 // nanoseconds
 
-	plainOnTLS, badHellos, helloTimeouts                                          atomic.Uint64
-	handshakes, handshakesFailed, handshakesRefused, handshakesEvicted, tlsBroken atomic.Uint64
+	plainOnTLS, badHellos, helloTimeouts                                               atomic.Uint64
+	handshakes, handshakesDone, handshakesFailed, handshakesRefused, handshakesEvicted atomic.Uint64
+	tlsBroken                                                                          atomic.Uint64
 
 	tls [tlsVersions]atomic.Int64 // open
 }
@@ -75,6 +76,7 @@ type Stats struct {
 	BadHellos         uint64 // no ClientHello, or one that is too large
 	HelloTimeouts     uint64 // silent, or the ClientHello not complete in time
 	Handshakes        uint64 // begun
+	HandshakesDone    uint64 // and secure
 	HandshakesFailed  uint64 // the evicted ones included
 	HandshakesRefused uint64 // too many were waiting
 	HandshakesEvicted uint64 // that waited for their clients and made room for others
@@ -141,6 +143,7 @@ func (r *Reactor) Stats() Stats {
 		BadHellos:         c.badHellos.Load(),
 		HelloTimeouts:     c.helloTimeouts.Load(),
 		Handshakes:        c.handshakes.Load(),
+		HandshakesDone:    c.handshakesDone.Load(),
 		HandshakesFailed:  c.handshakesFailed.Load(),
 		HandshakesRefused: c.handshakesRefused.Load(),
 		HandshakesEvicted: c.handshakesEvicted.Load(),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stentor/reactor"
 	"stentor/reactor/loop"
 	"stentor/server/api"
 	"stentor/server/channel"
@@ -124,6 +125,10 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 		},
 		Dropped: map[string]uint64{"drop_oldest": st.DroppedOldest, "latest": st.DroppedStale},
 	}
+	if s.certs.External != nil {
+		g.TLS = tlsGauges(&st)
+		g.Refused["tls_plain"], g.Refused["tls_hello"], g.Refused["tls_hello_timeout"] = st.PlainOnTLS, st.BadHellos, st.HelloTimeouts
+	}
 	if s.http3 != nil {
 		g.Refused["http3_connections"] = s.http3.Refused()
 	}
@@ -142,6 +147,20 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 		g.Loops[0].Stalls = st.Stalls
 	}
 	return g
+}
+
+func tlsGauges(st *reactor.Stats) *metrics.TLSGauges {
+	return &metrics.TLSGauges{
+		Conns:       map[string]int{"1.2": st.TLS12, "1.3": st.TLS13},
+		Handshaking: st.Handshaking,
+		Handshakes: map[string]uint64{
+			"ok":      st.HandshakesDone,
+			"failed":  st.HandshakesFailed - min(st.HandshakesFailed, st.HandshakesEvicted),
+			"evicted": st.HandshakesEvicted,
+			"refused": st.HandshakesRefused,
+		},
+		Broken: st.TLSBroken,
+	}
 }
 
 func newUID() string { return uuid.NewString() }

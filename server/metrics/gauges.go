@@ -29,6 +29,15 @@ type ReactorGauges struct {
 	HTTPConns int
 	// HandedOff and Adopted count since the start conns that went to net/http, and those that came back to a loop.
 	HandedOff, Adopted uint64
+	TLS                *TLSGauges // nil without TLS on the loops
+}
+
+// TLSGauges is the state of TLS on the event loops.
+type TLSGauges struct {
+	Conns       map[string]int    // open ones, by version
+	Handshaking int               // under way or queued
+	Handshakes  map[string]uint64 // since the start, by result
+	Broken      uint64            // conns that sent records which made no sense
 }
 
 // LoopGauges is the state of one loop.
@@ -83,6 +92,18 @@ func (p *page) reactorGauges(g ReactorGauges) {
 
 	p.counts("stentor_conns_refused_total", "reason", g.Refused)
 	p.counts("stentor_frames_dropped_total", "policy", g.Dropped)
+	if g.TLS != nil {
+		p.tls(g.TLS)
+	}
+}
+
+func (p *page) tls(g *TLSGauges) {
+	for _, version := range slices.Sorted(maps.Keys(g.Conns)) {
+		p.gauge("stentor_tls_conns", "version="+quoteLabel(version), int64(g.Conns[version]))
+	}
+	p.gauge("stentor_tls_handshakes_inflight", "", int64(g.Handshaking))
+	p.counts("stentor_tls_handshakes_total", "result", g.Handshakes)
+	p.always("counter", "stentor_tls_broken_total", "", g.Broken)
 }
 
 // counts writes a counter for each value of a label.

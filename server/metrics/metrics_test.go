@@ -99,6 +99,12 @@ func busy() *Metrics {
 			HTTPConns:   4,
 			HandedOff:   6,
 			Adopted:     1,
+			TLS: &TLSGauges{
+				Conns:       map[string]int{"1.3": 5, "1.2": 0},
+				Handshaking: 2,
+				Handshakes:  map[string]uint64{"ok": 7, "failed": 3},
+				Broken:      1,
+			},
 		}
 	})
 	teapot := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
