@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"stentor/engine/enginetest/natstest"
+	"stentor/server/certs/certtest"
 	"stentor/server/config"
 )
 
@@ -81,7 +82,8 @@ func isOption(path string) bool {
 // ownMetrics are the names of the metrics that only this server has, as a running one shows them.
 func ownMetrics(t *testing.T) map[string]bool {
 	names := map[string]bool{}
-	for _, cfg := range []string{quickStart, natsConfig(natstest.Start(t).URL())} { // alone, and with a broker
+	overTLS := secured(block("tls", certtest.New(t).Issue(t, certtest.Leaf{}), "") + `, "tls_optional": true`)
+	for _, cfg := range []string{quickStart, natsConfig(natstest.Start(t).URL()), overTLS} { // alone, with a broker, and with TLS
 		p := start(t, cfg, "--prometheus.enabled")
 		for line := range strings.SplitSeq(p.get("/metrics"), "\n") {
 			if name, found := strings.CutPrefix(line, "# TYPE "); found && strings.HasPrefix(name, "stentor_") {
