@@ -166,3 +166,21 @@ func TestTLSAdopt(t *testing.T) {
 		}
 	})
 }
+
+// Much that came while net/http had the conn is no reason to end it on a loop, where records without data are counted.
+func TestTLSAdoptAfterMuch(t *testing.T) {
+	overBoth(t, func(t *testing.T, version uint16) {
+		r := start(t, Config{TLS: serverTLS()}, upgradeTo(echo))
+		serveHTTP(t, r, r.AdoptHandler(http.HandlerFunc(describe)))
+		c := dialTLS(t, r, clientTLS(version))
+		const size = 2 * silentBytesMax
+		c.say(post("/first", strings.Repeat("x", size)))
+		if _, body := c.answer("POST"); !strings.HasPrefix(body, fmt.Sprintf("POST /first %d <nil>", size)) {
+			t.Fatalf("body %q", body)
+		}
+		c.say(upgradeRequest())
+		c.upgraded()
+		c.say(text("here"))
+		c.expect("here")
+	})
+}

@@ -65,6 +65,7 @@ func (c *Conn) secured() *secure {
 func (c *Conn) secure(secured *tls.Conn) *secure {
 	s := &secure{Conn: c.gc, tls: secured, wire: secured.NetConn().(*wire), owner: c}
 	s.wire.out = &c.driver.sealing.sealed
+	s.wire.silent = 0 // what came in the handshake and to net/http, where nobody counts what brought data
 	c.gc = s
 	return s
 }
