@@ -23,9 +23,13 @@ func (c *Conn) input() []byte {
 	return c.peek(n)
 }
 
-// consume forgets the first n bytes of buf, which is the input.
+// consume forgets the first n bytes of buf, which is the input. They may be somebody else's memory from then on, and so may what the
+// strings of a head refer to.
 func (c *Conn) consume(buf []byte, n int) {
 	d := c.driver
+	if poisoned {
+		poison(buf[:n])
+	}
 	if len(d.carry) > 0 {
 		if _, carried := d.carry[c]; carried {
 			d.carryOn(c, buf[n:])

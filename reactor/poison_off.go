@@ -2,6 +2,6 @@
 
 package reactor
 
-// poisoned is set by the build tag poison: messages are overwritten as soon as Receive has returned, so that a receiver which
-// keeps a slice of one is found out by its tests.
+// poisoned is set by the build tag poison: messages are overwritten as soon as Receive has returned, heads and bodies as soon as they
+// are consumed, so that whoever keeps a slice of one is found out by the tests.
 const poisoned = false

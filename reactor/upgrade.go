@@ -71,8 +71,9 @@ func (c *Conn) route(buf []byte, size int) {
 			c.receiveFrames()
 		}
 	case Exchange:
+		q := d.head.request()
 		c.consume(buf, size)
-		c.beginExchange(d.head.request(), &v)
+		c.beginExchange(q, &v)
 	case Refuse:
 		d.stats.refusedByRouter.Add(1)
 		c.respond(appendResponse(nil, v.Status, v.Body, d.head.Method == "HEAD"))

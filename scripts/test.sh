@@ -12,3 +12,6 @@ go test -race -timeout 15m ./...
 
 echo "== the reactor's tests over TLS"
 go test -tags overtls -timeout 10m ./reactor
+
+echo "== tests of the loops whose input is overwritten as soon as it is no longer theirs"
+go test -tags poison -timeout 10m ./reactor ./server/transport/stream ./server/transport/websocket
