@@ -172,6 +172,10 @@ func (r *Reactor) enrollOn(d *driver, conn net.Conn, a *adoption) error {
 		_ = conn.Close()
 		return errors.New("the loops do not turn yet")
 	}
+	if conn.RemoteAddr() == nil { // gnet would panic, with a copy of the socket open
+		_ = conn.Close()
+		return errors.New("its client has gone")
+	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAlive(false) // net makes all its conns send probes every 15 s; those of a loop do not
 	}
@@ -182,11 +186,15 @@ func (r *Reactor) enrollOn(d *driver, conn net.Conn, a *adoption) error {
 	}
 	select {
 	case done := <-result:
+		if done.Err == nil && !a.adopted { // gnet keeps the error to itself if its poller does not take the socket
+			return errors.New("the loop did not take it")
+		}
 		return done.Err
 	case <-r.done:
 		if a.adopted { // and has ended it, with all its conns
 			return nil
 		}
+		_ = conn.Close()
 		return io.ErrClosedPipe
 	}
 }
