@@ -304,6 +304,27 @@ func TestTLSHalfRecord(t *testing.T) {
 	})
 }
 
+// Half a record stays among what can be shed when the requests before it are served without it.
+func TestTLSHalfRecordBehindRequests(t *testing.T) {
+	ch := make(chan *pipe, 2)
+	r := start(t, Config{TLS: serverTLS()}, serving(waiter(ch, nil)))
+	c := dialTLS(t, r, clientTLS(tls.VersionTLS13))
+	c.say(post("/x", "1") + post("/x", "2"))
+	first := <-ch
+	if _, err := io.WriteString(tcpOf(c.Conn), "\x17\x03\x03\x40\x00"+strings.Repeat("x", 8000)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is accounted for", func() bool { return r.Stats().QueuedBytes >= 8000 })
+	r.Loops()[0].Order(handleOf(r, first), "one")
+	c.expectAnswer(200, "one")
+	second := <-ch
+	onLoop(r, 0, func() {
+		if _, held := r.drivers[0].holders[second.c]; !held || second.c.weight() < 8000 {
+			t.Errorf("held %v, weight %d", held, second.c.weight())
+		}
+	})
+}
+
 // Slow clients over TLS are those without: they are closed with 3008 and see whole frames in order, or get all when they go on.
 func TestTLSSlowReader(t *testing.T) {
 	router, ch := conns(silent)

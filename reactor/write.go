@@ -266,8 +266,8 @@ func (c *Conn) settled() {
 		c.hangUp()
 	case c.state == stateIdle && c.waiting() > 0:
 		c.receiveNext()
-		if s := c.secured(); s != nil && c.state != stateDead {
-			s.keep()
+		if s := c.secured(); s != nil {
+			s.settle()
 		}
 	case c.state == stateLinger && c.flags&flagShut == 0:
 		c.flags |= flagShut
