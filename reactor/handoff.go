@@ -29,6 +29,14 @@ func (h *handedOff) close() {
 	_ = unix.Close(h.fd)
 }
 
+// ended gives the places of a conn back that net/http does not get.
+func (h *handedOff) ended(l *httpListener) {
+	if h.secured != nil {
+		h.secured.NetConn().(*wire).uncount()
+	}
+	l.ended()
+}
+
 // handOff gives the socket to net/http. Only its descriptor is duplicated here; the rest is Accept's work.
 func (c *Conn) handOff(read []byte) {
 	d := c.driver
@@ -105,7 +113,7 @@ func (l *httpListener) Accept() (net.Conn, error) {
 		case h := <-l.queue:
 			conn, err := l.open(h)
 			if err != nil {
-				l.ended()
+				h.ended(l)
 				l.reactor.cfg.Log.Warn("a connection could not be handed to net/http", "error", err)
 				continue
 			}
@@ -166,10 +174,7 @@ func (l *httpListener) Close() error {
 	for len(l.queue) > 0 {
 		h := <-l.queue
 		h.close()
-		if h.secured != nil {
-			h.secured.NetConn().(*wire).uncount()
-		}
-		l.ended()
+		h.ended(l)
 	}
 	return nil
 }

@@ -118,6 +118,23 @@ func TestTLSHandOffAfterListenerClosed(t *testing.T) {
 	})
 }
 
+// A conn that does not get to net/http after all, for lack of descriptors, gives its places back.
+func TestTLSHandOffFails(t *testing.T) {
+	r := start(t, Config{TLS: serverTLS()}, upgradeTo(echo))
+	serveHTTP(t, r, http.NotFoundHandler())
+	w := new(wire)
+	w.count(&r.stats, tls13)
+	r.conns.Add(1)
+	r.http.conns.Add(1)
+	if !r.http.push(handedOff{fd: -1, secured: tls.Server(w, r.cfg.TLS.Config())}) {
+		t.Fatal("not taken")
+	}
+	eventually(t, "nothing is counted any more", func() bool {
+		s := r.Stats()
+		return s.HTTPConns == 0 && s.Conns == 0 && s.TLS13 == 0
+	})
+}
+
 // An upgrade on a kept-alive conn of net/http comes back to a loop with its TLS, and with whatever has come of its records.
 func TestTLSAdopt(t *testing.T) {
 	overBoth(t, func(t *testing.T, version uint16) {
