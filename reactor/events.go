@@ -184,20 +184,28 @@ func (e *events) giveUp(err error) {
 func (d *driver) accept(gc gnet.Conn) gnet.Action {
 	d.enter()
 	defer d.leave()
-	r := d.reactor
+	r, first := d.reactor, d.firstState(gc)
 	if r.conns.Add(1) > r.connsMax.Load() {
 		r.conns.Add(-1)
 		r.stats.refusedConns.Add(1)
 		// The client may not even have sent its request: best effort, straight to the socket.
-		_, _ = unix.Write(gc.Fd(), appendResponse(nil, 503, "too many connections\n", false))
+		_, _ = unix.Write(gc.Fd(), d.noPlace(first))
 		return gnet.Close
 	}
 	r.stats.accepted.Add(1)
-	first, fromBalancer := d.firstState(gc), d.trusts(gc) // which asks for the peer's address: newConn lets go of it
+	fromBalancer := d.trusts(gc) // which asks for the peer's address: newConn lets go of it
 	c := d.newConn(gc)
 	if fromBalancer {
 		first = stateProxy
 	}
 	c.enter(first, d.cfg.HeadTimeout)
 	return gnet.None
+}
+
+// noPlace is what a client hears that has said nothing yet, and is not let in.
+func (d *driver) noPlace(first state) []byte {
+	if first == stateHello && !d.cfg.TLS.PlainToo {
+		return fatalAlert(alertInternalError)
+	}
+	return appendResponse(nil, 503, "too many connections\n", false)
 }

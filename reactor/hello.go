@@ -125,7 +125,10 @@ func (c *Conn) receivePlain() {
 }
 
 // refuseHello ends a conn before its handshake.
-func (c *Conn) refuseHello(alert byte) {
+func (c *Conn) refuseHello(alert byte) { c.respond(fatalAlert(alert)) }
+
+// fatalAlert is a record with an alert, as long as nothing is encrypted.
+func fatalAlert(description byte) []byte {
 	const fatal = 2
-	c.respond([]byte{recordAlert, 3, 1, 0, 2, fatal, alert})
+	return []byte{recordAlert, 3, 1, 0, 2, fatal, description}
 }

@@ -189,3 +189,33 @@ func TestBadHellos(t *testing.T) {
 	}
 	eventually(t, "all gone", func() bool { s := r.Stats(); return s.Conns == 0 && s.QueuedBytes == 0 })
 }
+
+// Over MaxConns a client hears why in its own language, as far as that is known before it has said anything.
+func TestTLSMaxConns(t *testing.T) {
+	for _, x := range []struct {
+		name            string
+		plainToo, apart bool
+		want            string
+	}{
+		{"TLS", false, false, "\x15\x03\x01\x00\x02\x02\x50"},
+		{"both", true, false, "HTTP/1.1 503 "},
+		{"plain beside TLS", false, true, "HTTP/1.1 503 "},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			config := serverTLS()
+			config.PlainToo = x.plainToo
+			if x.apart {
+				config.Addr = "127.0.0.1:0"
+			}
+			r := start(t, Config{TLS: config, MaxConns: 1}, neverRoute(t))
+			dialRaw(t, r)
+			eventually(t, "accepted", func() bool { return r.Stats().Conns == 1 })
+			if heard, err := io.ReadAll(dialRaw(t, r).in); err != nil || !strings.HasPrefix(string(heard), x.want) {
+				t.Errorf("heard %q, %v", heard, err)
+			}
+			if n := r.Stats().RefusedConns; n != 1 {
+				t.Errorf("%d refused", n)
+			}
+		})
+	}
+}
