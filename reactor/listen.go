@@ -13,9 +13,15 @@ type listening struct{ net.Addr }
 
 // isOf reports that a client's conn, accepted by gnet, came to the address's port.
 func (l listening) isOf(gc gnet.Conn) bool {
-	here, ok1 := gc.LocalAddr().(*net.TCPAddr)
-	port, ok2 := l.Addr.(*net.TCPAddr)
-	return ok1 && ok2 && here.Port == port.Port
+	here := listening{gc.LocalAddr()}.port()
+	return here != 0 && here == l.port()
+}
+
+func (l listening) port() int {
+	if tcp, ok := l.Addr.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return 0
 }
 
 // probeAll makes sure that all addresses can be had. It returns them in gnet's form.
@@ -29,8 +35,8 @@ func (r *Reactor) probeAll() (addresses []string, err error) {
 		if r.tlsAddr, address, err = tryListen(r.cfg.TLS.Addr); err != nil {
 			return nil, err
 		}
-		if address == addresses[0] {
-			return nil, fmt.Errorf("reactor: %s is to be listened on twice", r.addr)
+		if r.addr.port() == r.tlsAddr.port() { // conns are told apart by it
+			return nil, fmt.Errorf("reactor: port %d is to be listened on twice, with and without TLS; choose another one", r.addr.port())
 		}
 		addresses = append(addresses, address)
 	}

@@ -67,3 +67,31 @@ func TestSameAddressTwice(t *testing.T) {
 		t.Errorf("a port that is taken: %v", err)
 	}
 }
+
+// Conns are told apart by their port, so that another host is not enough.
+func TestPortTwice(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	ln.Close()
+	for _, host := range []string{"127.0.0.1", "127.0.0.2", "0.0.0.0"} {
+		secure := serverTLS()
+		secure.Addr = net.JoinHostPort(host, port)
+		r, err := New(Config{Addr: net.JoinHostPort("127.0.0.1", port), TLS: secure}, upgradeTo(echo))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			select {
+			case <-r.Ready():
+				_ = r.Stop(t.Context())
+			case <-r.Done():
+			}
+		}()
+		if err := r.Run(); err == nil || !strings.Contains(err.Error(), "is to be listened on twice") {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}

@@ -22,7 +22,7 @@ type TLS struct {
 	// wait for their turn, and must not wait themselves.
 	Config func() *tls.Config
 
-	// Addr is a "host:port" of its own that speaks TLS; Config.Addr speaks plain text then. Without it Config.Addr speaks TLS.
+	// Addr is a "host:port" that speaks TLS, with a port of its own; Config.Addr speaks plain text then. Without it Config.Addr speaks TLS.
 	Addr string
 
 	// PlainToo serves clients without TLS on the port that speaks TLS. They get a 400 if it is not set.
