@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 
@@ -77,8 +78,12 @@ func (c *Conn) beginExchange(q request, v *Verdict) {
 	if c.state != stateBody {
 		return
 	}
-	if q.expects && c.held == 0 {
+	if q.expects && len(x.body) == 0 {
 		c.note(continueBytes)
+	}
+	if cap(x.body) <= bodyKeptMax {
+		d.body, x.body = x.body[:0], bytes.Clone(x.body) // else whoever sends a byte has all that was kept
+		c.hold(cap(x.body))
 	}
 	c.enter(stateBody, d.cfg.BodyTimeout)
 }
@@ -96,7 +101,7 @@ func (c *Conn) receiveBody() {
 		c.hold(0)
 		c.serve(x)
 	default:
-		c.hold(len(x.body)) // what has come is in the body
+		c.hold(cap(x.body)) // what has come is in the body
 	}
 }
 

@@ -127,6 +127,9 @@ func (c *Conn) refuse(status int, text string) { c.respond(appendResponse(nil, s
 // another request.
 func (c *Conn) respond(response []byte) {
 	c.drain()
+	if x, ok := c.recv.(*exchange); ok {
+		x.body = nil
+	}
 	c.note(response)
 	c.enter(stateLinger, lingerTimeout)
 }
