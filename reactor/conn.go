@@ -168,6 +168,9 @@ func (c *Conn) Close(code uint16, reason string) {
 	if told := c.driver.cfg.Closing; told != nil {
 		told(c.recv, code)
 	}
+	if f, ok := c.recv.(Farewell); ok {
+		c.note(f.Farewell(code, reason))
+	}
 	c.note(c.driver.closeFrame(code, reason))
 }
 

@@ -14,10 +14,11 @@ const (
 // streamInputBytesMax is how much a client may send on a stream, where it has nothing to say; it is dropped.
 const streamInputBytesMax = 16 << 10
 
-// Farewell is a Receiver that says something to the peer before its stream ends.
+// Farewell is a Receiver that says something to the peer before its stream ends, or its WebSocket with a close frame.
 type Farewell interface {
-	// Farewell makes the last frame of a stream that is closed with code, which is not 0; in whole chunks, if the stream is chunked.
-	// The conn refers to the bytes until the socket has taken them. It is called inside Conn.Close.
+	// Farewell makes the last frame of a conn that is closed with code, which is not 0, by its owner or by the reactor; in whole chunks
+	// if it is a chunked stream. It may be nil. The conn refers to the bytes until the socket has taken them. It is called inside
+	// Conn.Close.
 	Farewell(code uint16, reason string) []byte
 }
 

@@ -133,6 +133,33 @@ func (l *listener) ends(code int, reason string, push, frame bool) {
 	l.conn.Close()
 }
 
+// TestUniWebSocketSlow: a push and a close frame say it also where it is the loop that ends a client, which takes no more.
+func TestUniWebSocketSlow(t *testing.T) {
+	for _, options := range []string{`{}`, `{"disable_disconnect_push":true}`} {
+		h := open(t, `{"uni_websocket":`+options+`,"client":{"insecure":true}}`)
+		l := h.listens(t, `{"subs":{"slow":{}}}`, false)
+		l.frame(`{"connect":`)
+		data := `"` + strings.Repeat("x", 100_000) + `"`
+		for i := 0; h.clients() > 0; i++ {
+			if i > 1000 {
+				t.Fatal("never too slow")
+			}
+			h.publish("slow", data)
+		}
+		last, text, err := []byte(nil), []byte(nil), error(nil)
+		for err == nil {
+			last = text
+			_, text, err = l.conn.ReadMessage()
+		}
+		if told := string(last) == `{"disconnect":{"code":3008,"reason":"slow"}}`; told != (options == `{}`) {
+			t.Errorf("%s: the last push is %.100s", options, last)
+		}
+		if !websocket.IsCloseError(err, 3008) {
+			t.Errorf("%s: ended with %v", options, err)
+		}
+	}
+}
+
 // TestUniWebSocketPings: there are pings for the client's code and pings of WebSocket. Who does not answer those is gone.
 func TestUniWebSocketPings(t *testing.T) {
 	h := open(t, `{"client":{"ping_interval":"1s","pong_timeout":"500ms"}}`)

@@ -69,6 +69,7 @@ type listener struct {
 	session *session.Session
 	conn    *reactor.Conn
 	cfg     *UniConfig
+	parted  bool // it has been told why the connection ends
 }
 
 // Send queues the frame's pushes, each in a ws frame of its own unless they may be joined.
@@ -96,13 +97,23 @@ func (l *listener) Part(buf []byte) []byte {
 	return codec.Seal(codec.UniJSON, buf)
 }
 
+// Farewell makes that push, once: for Close, which may come before the conn knows its receiver, and for a conn that ends by itself.
+// Codes of WebSocket itself are for the close frame alone.
+func (l *listener) Farewell(code uint16, reason string) []byte {
+	if l.parted || uint32(code) < codec.DisconnectConnectionClosed.Code {
+		return nil
+	}
+	l.parted = true
+	return l.session.Farewell(code, reason)
+}
+
 // Close ends the conn. "Connection closed" never appears on the wire.
 func (l *listener) Close(d codec.Disconnect) {
 	if d.Code == codec.DisconnectConnectionClosed.Code {
 		l.conn.Close(0, "")
 		return
 	}
-	if b := l.session.Farewell(uint16(d.Code), d.Reason); b != nil {
+	if b := l.Farewell(uint16(d.Code), d.Reason); b != nil {
 		l.conn.Write(b)
 	}
 	if l.cfg.NoClosingFrame {
