@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -108,6 +109,12 @@ func (r *Reactor) answerHijacked(w http.ResponseWriter, response []byte) {
 		http.Error(w, needsOwnPort, http.StatusBadRequest)
 		return
 	}
+	answerAndClose(conn, response)
+}
+
+// answerAndClose is for a conn that was net/http's, whose deadlines went with it.
+func answerAndClose(conn net.Conn, response []byte) {
+	_ = conn.SetWriteDeadline(time.Now().Add(lingerTimeout))
 	_, _ = conn.Write(response)
 	_ = conn.Close()
 }
@@ -123,8 +130,7 @@ func (r *Reactor) moveBack(w http.ResponseWriter, a *adoption) {
 	}
 	socket, replay, secured := socketOf(conn)
 	if socket == nil {
-		_, _ = conn.Write(appendResponse(nil, http.StatusBadRequest, needsOwnPort+"\n", false))
-		_ = conn.Close()
+		answerAndClose(conn, appendResponse(nil, http.StatusBadRequest, needsOwnPort+"\n", false))
 		return
 	}
 	a.read, _ = buffered.Reader.Peek(buffered.Reader.Buffered())

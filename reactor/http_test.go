@@ -410,3 +410,20 @@ func TestAdoptRefusals(t *testing.T) {
 	}
 	eventually(t, "all gone", func() bool { return r.Stats().Conns == 0 })
 }
+
+// A client that takes nothing does not keep its conn and the goroutine of an answer that is not net/http's any more.
+func TestAnswerIsNotTaken(t *testing.T) {
+	t.Parallel() // it waits
+	client, server := net.Pipe()
+	defer client.Close()
+	done := make(chan struct{})
+	go func() {
+		answerAndClose(server, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(waitMax):
+		t.Error("it waits for the client")
+	}
+}
