@@ -98,6 +98,7 @@ func (w *wire) fill() error {
 		w.buf = make([]byte, wireBufferBytes)
 	}
 	have := copy(w.buf, w.raw) // a part of a header
+	w.raw = w.buf[:have]       // the hello is not kept while the client is waited for
 	n, err := w.receive(w.buf[have:])
 	w.raw = w.buf[:have+n]
 	if n > 0 {
