@@ -172,6 +172,51 @@ func TestTLSSilentRecords(t *testing.T) {
 	}
 }
 
+// Half a message of TLS itself is memory like half a message of ours, and has the same deadline, also if it trickles in.
+func TestTLSHalfHandshakeMessage(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	router, ch := conns(silent)
+	r := start(t, Config{TLS: serverTLS(), FragmentTimeout: 300 * time.Millisecond}, router)
+	const half = "\x0b\x00\x3f\x00"
+	for _, trickles := range []bool{false, true} {
+		c := dialRogue(t, r)
+		c.upgrade()
+		s := <-ch
+		c.throw(c.append(nil, 22, half+strings.Repeat("x", 12000)))
+		eventually(t, "it is accounted for", func() bool { return r.Stats().QueuedBytes >= 12000 })
+		onLoop(r, 0, func() {
+			if s.weight() < 12000 || len(r.drivers[0].holders) != 1 {
+				t.Errorf("it weighs %d, %d hold memory", s.weight(), len(r.drivers[0].holders))
+			}
+		})
+		eventually(t, "closed", func() bool {
+			if trickles {
+				time.Sleep(20 * time.Millisecond)
+				c.throw(c.append(nil, 22, "x"))
+			}
+			var code uint16
+			onLoop(r, 0, func() { code = s.CloseCode() })
+			return code == 1008
+		})
+		if n := r.Stats().TLSBroken; n > 0 {
+			t.Errorf("%d broken", n)
+		}
+		c.expectClose(1008, "message not completed in time")
+		c.Close()
+		eventually(t, "gone", func() bool { s := r.Stats(); return s.Conns == 0 && s.QueuedBytes == 0 })
+	}
+	// What has ended does not run out of time.
+	c := dialRogue(t, r)
+	c.upgrade()
+	s := <-ch
+	c.throw(c.append(nil, 22, "\x18\x00\x00"))
+	eventually(t, "a deadline", func() (is bool) { onLoop(r, 0, func() { is = s.partialAt != 0 && s.secured().rest > 0 }); return is })
+	c.throw(c.append(nil, 22, "\x01\x00"))
+	c.secret = c.expand("traffic upd", sha256.Size)
+	c.rekey()
+	eventually(t, "none", func() (is bool) { onLoop(r, 0, func() { is = s.partialAt == 0 && s.secured().rest == 0 }); return is })
+}
+
 // Answers to key updates do not pile up for a client that takes none.
 func TestTLSKeyUpdateAnswersAreBounded(t *testing.T) {
 	t.Parallel() // it waits most of the time

@@ -23,8 +23,8 @@ type secure struct {
 	plain []byte // decrypted and not consumed: a part of kept if that is not nil, else of what the loop's conns share
 	kept  []byte
 
-	// Of an incomplete record: its memory, as told to the driver's account, when it must be complete, and how many bytes must be
-	// there before it is worth a look.
+	// Of an incomplete record, or message of TLS itself: its memory, as told to the driver's account, when it must be complete, and
+	// how many bytes must be there before it is worth a look.
 	rest   uint32
 	restAt loop.Time
 	need   int
@@ -98,7 +98,6 @@ func (s *secure) decrypt() error {
 	if n < s.need {
 		return nil
 	}
-	records := w.records
 	carried := len(w.raw) > 0 // before what gnet has: when the conn has just come to the loop
 	if carried {
 		w.raw = append(w.raw, s.peekRaw(n)...)
@@ -112,7 +111,7 @@ func (s *secure) decrypt() error {
 	if lent {
 		takeBackTLS(s.tls, &shared.raw)
 	}
-	if w.records != records {
+	if len(shared.plain) > 0 {
 		s.restAt = 0
 	}
 	s.need = 0
@@ -201,9 +200,10 @@ func (s *secure) keep() {
 	}
 }
 
-// unfinished keeps the account and the deadline of an incomplete record, as Conn.incomplete does of what was decrypted.
+// unfinished keeps the account and the deadline of an incomplete record, or message of TLS itself, as Conn.incomplete does of what was
+// decrypted.
 func (s *secure) unfinished() {
-	c, rest := s.owner, s.Conn.InboundBuffered()+len(s.wire.raw)
+	c, rest := s.owner, s.Conn.InboundBuffered()+len(s.wire.raw)+keptTLS(s.tls)
 	if rest == 0 && s.rest == 0 {
 		return
 	}
@@ -226,6 +226,9 @@ func (s *secure) unfinished() {
 			c.partialAt = 0
 			c.rearm()
 		}
+	}
+	if rest == 0 {
+		s.restAt = 0
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // A tls.Conn keeps two buffers for as long as it lives: rawInput, as large as the largest record that has come, 17 KB and more,
-// and hand, as large as the handshake's messages. Both are empty whenever it waits for a record, so a conn that waits does without
-// them: those of a loop read into one buffer, in turns.
+// and hand, as large as the handshake's messages. Both are empty when it waits for a record, unless the peer has sent a part of a
+// message of TLS itself, so a conn that waits does without them: those of a loop read into one buffer, in turns.
 //
 // The fields are private. They are found by name and type, and left alone if they are not exactly what Go 1.26 has, or not empty.
 // A test fails then; nothing but the memory is lost.
@@ -36,6 +36,14 @@ func tlsLayoutOf(t reflect.Type) (l tlsBuffers) {
 
 func tlsBuffer(c *tls.Conn, offset uintptr) *bytes.Buffer {
 	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), offset))
+}
+
+// keptTLS is how many bytes c has of a record, or of a message of TLS itself, whose rest has not come.
+func keptTLS(c *tls.Conn) int {
+	if !tlsLayout.known {
+		return 0
+	}
+	return tlsBuffer(c, tlsLayout.rawInput).Len() + tlsBuffer(c, tlsLayout.hand).Len()
 }
 
 // trimTLS lets go of the empty buffers.
