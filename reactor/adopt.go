@@ -178,9 +178,9 @@ func (r *Reactor) enrollOn(d *driver, conn net.Conn, a *adoption) error {
 		_ = conn.Close()
 		return errors.New("the loops do not turn yet")
 	}
-	if conn.RemoteAddr() == nil { // gnet would panic, with a copy of the socket open
+	if conn.RemoteAddr() == nil {
 		_ = conn.Close()
-		return errors.New("its client has gone")
+		return errGone
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAlive(false) // net makes all its conns send probes every 15 s; those of a loop do not

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -19,6 +20,10 @@ type handedOff struct {
 	secured *tls.Conn      // over it; nil without TLS
 	told    netip.AddrPort // whose it is, if a balancer has told
 }
+
+// errGone is for a socket that has been reset on its way. It has no peer any more, which neither net/http's HTTP/2 nor gnet expects:
+// both panic.
+var errGone = errors.New("its client has gone")
 
 // close gives the socket up.
 func (h *handedOff) close() {
@@ -114,7 +119,9 @@ func (l *httpListener) Accept() (net.Conn, error) {
 			conn, err := l.open(h)
 			if err != nil {
 				h.ended(l)
-				l.reactor.cfg.Log.Warn("a connection could not be handed to net/http", "error", err)
+				if err != errGone {
+					l.reactor.cfg.Log.Warn("a connection could not be handed to net/http", "error", err)
+				}
 				continue
 			}
 			return conn, nil
@@ -129,6 +136,10 @@ func (l *httpListener) open(h handedOff) (net.Conn, error) {
 		var err error
 		if socket, err = fdConn(h.fd); err != nil {
 			return nil, err
+		}
+		if socket.RemoteAddr() == nil {
+			_ = socket.Close()
+			return nil, errGone
 		}
 	}
 	if h.secured == nil {

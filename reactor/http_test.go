@@ -321,6 +321,21 @@ func TestHTTPConnsMax(t *testing.T) {
 	}
 }
 
+// Net/http does not get a conn that has been reset on its way: there is no peer of whom it could ask the address.
+func TestHandOffAfterReset(t *testing.T) {
+	r, l := startLogged(t, Config{}, upgradeTo(echo))
+	c := dialRaw(t, r)
+	c.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	eventually(t, "handed off", func() bool { return r.Stats().HandedOff == 1 })
+	_ = tcpOf(c.Conn).SetLinger(0)
+	c.Close()
+	serveHTTP(t, r, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { t.Errorf("served for %q", req.RemoteAddr) }))
+	eventually(t, "gone", func() bool { s := r.Stats(); return s.Conns == 0 && s.HTTPConns == 0 })
+	if l.String() != "" {
+		t.Errorf("logged %s", l)
+	}
+}
+
 // Without anyone who serves HTTP, requests that would be handed off are refused.
 func TestHandOffAfterListenerClosed(t *testing.T) {
 	r := start(t, Config{}, upgradeTo(echo))
