@@ -24,8 +24,8 @@ func writeBytes(sendBuffer int) int {
 	return min(max(sendBuffer, writeBytesMin), writeBytesMax)
 }
 
-// Write queues b, a whole ws frame, or whole chunks of a stream. The bytes are shared: they must never change, and the conn refers to them until the socket
-// has taken them. All that is queued in a turn of the loop goes out in one write at its end.
+// Write queues b, a whole ws frame, or whole chunks of a stream. The bytes are shared: they must never change, and the conn refers to
+// them until the socket has taken them. All that is queued in a turn of the loop goes out in one write at its end.
 //
 // Write reports whether b will be sent: false if the conn is closing, or closes now with Config.Slow because it owes more than
 // Config.QueueBytesMax that the socket does not take.
