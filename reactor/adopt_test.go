@@ -96,8 +96,8 @@ func TestAnswerIsNotTaken(t *testing.T) {
 	}
 }
 
-// A stream that is adopted, and all the rest of what may arrive on a conn of net/http.
-func TestAdoptExchange(t *testing.T) {
+// adopting is a reactor that serves streams and parrots beside net/http, and the streams.
+func adopting(t *testing.T) (*Reactor, chan *leaver) {
 	streams, ch := streaming(nil)
 	r := start(t, Config{Loops: 2}, routes(func(h *Head) Verdict {
 		switch {
@@ -112,20 +112,28 @@ func TestAdoptExchange(t *testing.T) {
 		body, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(w, "next %s %s", req.URL, body)
 	})))
+	return r, ch
+}
+
+// first is the request that makes a conn net/http's.
+func (c *client) first() {
+	c.t.Helper()
+	c.say(post("/api", "1"))
+	c.expectAnswer(200, "next /api 1")
+}
+
+// A stream that is adopted, and all the rest of what may arrive on a conn of net/http.
+func TestAdoptExchange(t *testing.T) {
+	r, ch := adopting(t)
 	c := dial(t, r)
-	first := func() {
-		t.Helper()
-		c.say(post("/api", "1"))
-		c.expectAnswer(200, "next /api 1")
-		if s := r.Stats(); s.HTTPConns != 1 {
-			t.Fatalf("%d HTTP conns", s.HTTPConns)
-		}
-	}
 	for _, x := range conversation {
 		if strings.Contains(x.raw, "chunked") {
 			continue
 		}
-		first()
+		c.first()
+		if s := r.Stats(); s.HTTPConns != 1 {
+			t.Fatalf("%d HTTP conns", s.HTTPConns)
+		}
 		c.say(x.raw)
 		c.expectAnswer(200, x.want)
 		if s := r.Stats(); s.HTTPConns != 0 || s.Conns != 1 {
@@ -133,7 +141,7 @@ func TestAdoptExchange(t *testing.T) {
 		}
 	}
 	// A body in pieces, expected, and more behind it.
-	first()
+	c.first()
 	c.say("POST /x" + tail + "Content-Length: 6\r\nExpect: 100-continue\r\n\r\n")
 	if head := c.head(); head != "HTTP/1.1 100 Continue\r\n\r\n" {
 		t.Fatalf("answered with %q", head)
@@ -148,18 +156,23 @@ func TestAdoptExchange(t *testing.T) {
 	c.say(post("/x", strings.Repeat("y", 60000)) + post("/x", "4"))
 	c.expectAnswer(200, "POST /x "+strings.Repeat("y", 60000))
 	c.expectAnswer(200, "POST /x 4")
-	first()
+	c.first()
 	body := c.listen("GET /x/stream" + tail + "\r\n")
 	p := <-ch
 	expectText(t, body, "\r\n")
 	onLoop(r, p.c.driver.loop.ID(), func() { p.write("hello\n"); p.c.Close(3001, "shutdown") })
 	expectRest(t, body, "hello\nbye 3001 shutdown\n")
 	c.Close()
+	eventually(t, "all gone", func() bool { s := r.Stats(); return s.Conns == 0 && s.QueuedBytes == 0 })
+}
 
+// What ends a conn that was net/http's.
+func TestAdoptLastExchange(t *testing.T) {
+	r, _ := adopting(t)
 	// Net/http does not tell whether there was a length beside the chunks: one answer, then the end.
 	for _, lengths := range []string{"", "Content-Length: 3\r\n"} {
-		c = dial(t, r)
-		first()
+		c := dial(t, r)
+		c.first()
 		c.say("POST /x" + tail + lengths + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + post("/x", "second"))
 		c.expectLast(200, "POST /x abc")
 		c.Close()
@@ -170,8 +183,8 @@ func TestAdoptExchange(t *testing.T) {
 		"POST /x" + tail + "Content-Length: 5\r\nExpect: x\r\n\r\n":                417,
 		"POST /x" + tail + "Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n": 400,
 	} {
-		c = dial(t, r)
-		first()
+		c := dial(t, r)
+		c.first()
 		c.say(raw + post("/x", "second"))
 		if res, _ := c.answer("POST"); res.StatusCode != status || !res.Close {
 			t.Errorf("answered with %d, close %v, want %d", res.StatusCode, res.Close, status)

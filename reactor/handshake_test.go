@@ -310,33 +310,9 @@ func TestTLSChurn(t *testing.T) {
 		churn.Go(func() {
 			config := clientTLS([]uint16{tls.VersionTLS12, tls.VersionTLS13}[i%2])
 			for j := range rounds {
-				raw := dialRaw(t, r)
-				_ = raw.Conn.(*net.TCPConn).SetLinger(0)
-				if j%4 == 0 {
-					_, _ = raw.Write(helloOf(config)[:100+j])
-					raw.Close()
-					continue
+				if !churnTLSOnce(t, r, config, j) {
+					return
 				}
-				conn := tls.Client(raw.Conn, config)
-				c := &client{conn, t, newReader(conn)}
-				c.say(upgradeRequest())
-				c.upgraded()
-				mine := ""
-				for k := range 10 {
-					_, payload, err := c.hear()
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if k == 0 {
-						mine = payload
-					}
-					if payload != mine {
-						t.Errorf("%q got a frame for %q", mine, payload)
-						return
-					}
-				}
-				raw.Close()
 			}
 		})
 	}
@@ -356,4 +332,36 @@ func TestTLSChurn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// churnTLSOnce is one client of TestTLSChurn, which resets in the middle of its handshake or once it has heard some frames. It reports
+// whether all of those were for it.
+func churnTLSOnce(t *testing.T, r *Reactor, config *tls.Config, round int) bool {
+	raw := dialRaw(t, r)
+	_ = raw.Conn.(*net.TCPConn).SetLinger(0)
+	defer raw.Close()
+	if round%4 == 0 {
+		_, _ = raw.Write(helloOf(config)[:100+round])
+		return true
+	}
+	conn := tls.Client(raw.Conn, config)
+	c := &client{conn, t, newReader(conn)}
+	c.say(upgradeRequest())
+	c.upgraded()
+	mine := ""
+	for k := range 10 {
+		_, payload, err := c.hear()
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		if k == 0 {
+			mine = payload
+		}
+		if payload != mine {
+			t.Errorf("%q got a frame for %q", mine, payload)
+			return false
+		}
+	}
+	return true
 }
