@@ -58,10 +58,12 @@ var importTable = []rule{
 	{from: "bench/...", deny: []string{"server/...", "engine/...", "reactor/..."}},
 }
 
-// gnetOnlyIn is the one package that may import gnet, and enginesOnlyIn the one that may name concrete engines.
+// gnetOnlyIn is the one package that may import gnet, and enginesOnlyIn the one that may name concrete engines. So may testNode, which
+// only tests import.
 const (
 	gnetOnlyIn    = "reactor"
 	enginesOnlyIn = "cmd/stentor"
+	testNode      = "server/pipetest"
 )
 
 func TestImports(t *testing.T) {
@@ -71,7 +73,10 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports gnet; only %s may", p.name(), gnetOnlyIn)
 			}
 			own, isOwn := strings.CutPrefix(imported, "stentor/")
-			if isOwn && strings.HasSuffix(own, "engine") && own != "engine" && p.name() != enginesOnlyIn {
+			if own == testNode {
+				t.Errorf("%s imports %s; only tests may", p.name(), testNode)
+			}
+			if isOwn && strings.HasSuffix(own, "engine") && own != "engine" && p.name() != enginesOnlyIn && p.name() != testNode {
 				t.Errorf("%s imports %s; only %s names concrete engines", p.name(), own, enginesOnlyIn)
 			}
 			for _, r := range importTable {

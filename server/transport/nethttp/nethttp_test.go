@@ -10,17 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"stentor/codec"
-	"stentor/engine"
-	"stentor/engine/memengine"
 	"stentor/server/config"
 	"stentor/server/pipetest"
 	"stentor/server/transport/gate"
@@ -37,18 +32,11 @@ type house struct {
 	major  int
 }
 
-func memory(n engine.Node) pipetest.Engine { return memengine.New(memengine.Config{Stripes: 1}, n) }
-
 const bodyBytesMax = 1000
 
-// open runs a house until the end of the test, when no goroutine may be left of it. It speaks HTTP of a major version.
+// open runs a house until the end of the test. It speaks HTTP of a major version.
 func open(t testing.TB, major int, c pipetest.Config, change func(*stream.Config)) *house {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	})
-	c.Engine = memory
 	h := &house{House: pipetest.Open(t, c), t: t, major: major}
 	mux := http.NewServeMux()
 	for path, transport := range map[string]stream.Transport{
@@ -313,7 +301,7 @@ func TestSlow(t *testing.T) {
 func TestMany(t *testing.T) {
 	h := open(t, 2, pipetest.Config{}, nil)
 	const streams, messages = 1000, 10
-	before := footprint()
+	before := pipetest.Measure()
 	var all []*response
 	for range streams {
 		all = append(all, h.do("POST", "/uni_http_stream", `{"subs":{"news":{}}}`))
@@ -321,9 +309,7 @@ func TestMany(t *testing.T) {
 	for _, r := range all {
 		r.expect(`"connect"`)
 	}
-	after := footprint()
-	t.Logf("a stream, client and server together: %d bytes of heap, %d of stack, %.1f goroutines",
-		(after[0]-before[0])/streams, (after[1]-before[1])/streams, float64(after[2]-before[2])/streams)
+	t.Logf("a stream, client and server together: %s", pipetest.Measure().Each(streams, before))
 	for n := range messages {
 		h.Publish("news", fmt.Sprint(n))
 	}
@@ -341,11 +327,4 @@ func TestMany(t *testing.T) {
 		})
 	}
 	reading.Wait()
-}
-
-func footprint() [3]int {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return [3]int{int(m.HeapAlloc), int(m.StackInuse), runtime.NumGoroutine()}
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -300,7 +299,7 @@ func TestAnnounce(t *testing.T) {
 func TestMany(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
 	const clients, messages = 100, 10
-	before := footprint()
+	before := pipetest.Measure()
 	var all []*client
 	for range clients {
 		all = append(all, h.connect(codec.JSON, commandsOf(t, codec.JSON, connect, subscribe("news"))))
@@ -309,9 +308,7 @@ func TestMany(t *testing.T) {
 		c.expectConnect()
 		c.expect("a subscribe reply", func(r codec.Reply) bool { return r.Subscribe != nil })
 	}
-	after := footprint()
-	t.Logf("a client with a connection of its own, both ends together: %d bytes of heap, %d of stack, %.1f goroutines",
-		(after[0]-before[0])/clients, (after[1]-before[1])/clients, float64(after[2]-before[2])/clients)
+	t.Logf("a client with a connection of its own, both ends together: %s", pipetest.Measure().Each(clients, before))
 	for n := range messages {
 		h.Publish("news", fmt.Sprint(n))
 	}
@@ -329,11 +326,4 @@ func TestMany(t *testing.T) {
 		})
 	}
 	reading.Wait()
-}
-
-func footprint() [3]int {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return [3]int{int(m.HeapAlloc), int(m.StackInuse), runtime.NumGoroutine()}
 }
