@@ -158,6 +158,30 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestLimitLater: sessions that were there before others took the last place do not pass the limit when they begin to speak.
+func TestLimitLater(t *testing.T) {
+	for name, limit := range map[string]func(*gate.Config){
+		"of all":        func(c *gate.Config) { c.ConnectionsMax = 1 },
+		"of an address": func(c *gate.Config) { c.PerAddressMax = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, pipetest.Config{Gate: limit}, nil)
+			first, status1 := h.dial("", nil)
+			second, status2 := h.dial("", nil)
+			if status1 != 200 || status2 != 200 {
+				t.Fatalf("statuses %d and %d", status1, status2)
+			}
+			h.speak(first, codec.JSON, commandsOf(t, codec.JSON, connect)).expectConnect()
+			if r, err := h.speak(second, codec.JSON, commandsOf(t, codec.JSON, connect)).hear(); err == nil {
+				t.Errorf("heard %+v", r)
+			}
+			if _, byLimit, byAddress := h.Gate.Refused(); byLimit+byAddress != 1 {
+				t.Errorf("%d and %d are counted as refused", byLimit, byAddress)
+			}
+		})
+	}
+}
+
 // TestNoStream: a session without a stream does not last.
 func TestNoStream(t *testing.T) {
 	h := open(t, pipetest.Config{}, func(c *Config) { c.StreamTimeout = 100 * time.Millisecond })
