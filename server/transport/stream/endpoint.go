@@ -33,6 +33,7 @@ func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
 		Kind:         reactor.Exchange,
 		BodyBytesMax: e.cfg.BodyBytesMax,
 		Serve:        func(c *reactor.Conn, body []byte) { e.serve(c, &o, body) },
+		Header:       func() []byte { return o.cors.lines() },
 	}
 	if a.Status != 0 {
 		v.Serve = func(c *reactor.Conn, _ []byte) { a.Respond(c) }
