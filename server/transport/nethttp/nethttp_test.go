@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,7 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"stentor/codec"
+	"stentor/server/certs/certtest"
 	"stentor/server/config"
 	"stentor/server/pipetest"
 	"stentor/server/transport/gate"
@@ -27,7 +33,7 @@ import (
 type house struct {
 	*pipetest.House
 	t      testing.TB
-	server *httptest.Server
+	url    string
 	client *http.Client
 	major  int
 }
@@ -48,19 +54,58 @@ func open(t testing.TB, major int, c pipetest.Config, change func(*stream.Config
 		}
 		mux.Handle(path, New(stream.New(cfg), h.Pipes))
 	}
-	h.server = httptest.NewUnstartedServer(mux)
-	h.server.EnableHTTP2 = major == 2
-	// Shorter than any stream lives.
-	h.server.Config.ReadTimeout, h.server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
-	h.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	h.server.StartTLS()
-	h.client = h.server.Client()
-	t.Cleanup(func() {
-		h.client.CloseIdleConnections()
-		h.server.CloseClientConnections()
-		h.server.Close()
-	})
+	if major == 3 {
+		h.serveQUIC(mux)
+	} else {
+		h.serve(mux)
+	}
 	return h
+}
+
+// requestTime is shorter than any stream lives.
+const requestTime = 200 * time.Millisecond
+
+func (h *house) serve(mux http.Handler) {
+	s := httptest.NewUnstartedServer(mux)
+	s.EnableHTTP2 = h.major == 2
+	s.Config.ReadTimeout, s.Config.WriteTimeout = requestTime, requestTime
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	h.url, h.client = s.URL, s.Client()
+	h.t.Cleanup(func() {
+		h.client.CloseIdleConnections()
+		s.CloseClientConnections()
+		s.Close()
+	})
+}
+
+func (h *house) serveQUIC(mux http.Handler) {
+	h.t.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ca := certtest.New(h.t)
+	timed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		until, c := time.Now().Add(requestTime), http.NewResponseController(w)
+		_, _ = c.SetReadDeadline(until), c.SetWriteDeadline(until)
+		mux.ServeHTTP(w, r)
+	})
+	s := &http3.Server{
+		Handler:   timed,
+		TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{ca.Issue(h.t, certtest.Leaf{}).TLS}}),
+		Logger:    slog.New(slog.DiscardHandler),
+	}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = s.Serve(socket) }()
+	client := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool}}
+	h.url, h.client = "https://"+socket.LocalAddr().String(), &http.Client{Transport: client}
+	h.t.Cleanup(func() {
+		client.Close()
+		s.Close()
+		<-served
+		socket.Close()
+	})
 }
 
 // response is a stream as its client reads it.
@@ -75,7 +120,7 @@ func (h *house) do(method, target, body string, header ...string) *response {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), pipetest.WaitMax)
 	h.t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, method, h.server.URL+target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, h.url+target, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -123,16 +168,16 @@ func (r *response) expectEnd() {
 
 const connectLine = `{"id":1,"connect":{}}`
 
-// both runs a test for both versions of HTTP.
-func both(t *testing.T, f func(t *testing.T, major int)) {
-	for _, major := range []int{1, 2} {
+// everyVersion runs a test for all versions of HTTP.
+func everyVersion(t *testing.T, f func(t *testing.T, major int)) {
+	for _, major := range []int{1, 2, 3} {
 		t.Run(fmt.Sprintf("HTTP%d", major), func(t *testing.T) { f(t, major) })
 	}
 }
 
 // TestStreams: all four transports begin as they should, live longer than a request may, and end with a word.
 func TestStreams(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		h := open(t, major, pipetest.Config{Origins: []string{"https://example.com"}}, nil)
 		subs := url.QueryEscape(`{"subs":{"news":{}}}`)
 		commands := connectLine + "\n" + `{"id":2,"subscribe":{"channel":"news"}}`
@@ -215,7 +260,7 @@ func TestProtobuf(t *testing.T) {
 
 // TestAnswers: what gets no stream.
 func TestAnswers(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		h := open(t, major, pipetest.Config{Gate: func(c *gate.Config) { c.ConnectionsMax = 2 }, Pipes: func(c *pipe.Config) { c.ConnsMax = 1 }}, nil)
 		for _, tt := range []struct {
 			method, target, body string
@@ -244,7 +289,7 @@ func TestAnswers(t *testing.T) {
 
 // TestRefusals: where that is wanted, a client that cannot connect gets a status.
 func TestRefusals(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		rules := &config.ConnectCodeToHTTPResponse{Enabled: true, Transforms: []config.ConnectCodeToHTTPResponseTransform{
 			{Code: 3500, To: config.TransformHTTPResponse{StatusCode: 401, Body: "who are you?"}},
 		}}
@@ -274,7 +319,7 @@ func TestRefusals(t *testing.T) {
 
 // TestSlow: a client that does not read is ended, and nobody else on its connection has to wait for it.
 func TestSlow(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		h := open(t, major, pipetest.Config{Pipes: func(c *pipe.Config) {
 			c.QueueBytesMax, c.WriteTimeout, c.CloseTimeout = 64<<10, 300*time.Millisecond, 300*time.Millisecond
 		}}, nil)
