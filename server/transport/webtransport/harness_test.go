@@ -112,15 +112,31 @@ func (h *house) connect(form codec.Form, say string) *client {
 
 func (h *house) speak(session *webtransport.Session, form codec.Form, say string) *client {
 	h.t.Helper()
+	c := h.open(session, form)
+	c.say(say)
+	return c
+}
+
+// expectNothing speaks on a session that there is no place for.
+func (h *house) expectNothing(session *webtransport.Session) {
+	h.t.Helper()
+	c := h.open(session, codec.JSON)
+	_, _ = c.Write([]byte(commandsOf(h.t, codec.JSON, connect))) // the server may have had enough before all is written
+	if r, err := c.hear(); err == nil {
+		h.t.Errorf("heard %+v", r)
+	}
+}
+
+// open opens the one stream of a session.
+func (h *house) open(session *webtransport.Session, form codec.Form) *client {
+	h.t.Helper()
 	stream, err := session.OpenStreamSync(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { _ = session.CloseWithError(0, "") })
 	_ = stream.SetDeadline(time.Now().Add(pipetest.WaitMax))
-	c := &client{stream, h, session, form, bufio.NewReader(stream)}
-	c.say(say)
-	return c
+	return &client{stream, h, session, form, bufio.NewReader(stream)}
 }
 
 func (c *client) say(s string) {
