@@ -225,6 +225,45 @@ func TestSlow(t *testing.T) {
 	reading.Wait()
 }
 
+// TestUnread: what a client sends besides its stream is not read, and is bounded: it does not keep the client from being served.
+func TestUnread(t *testing.T) {
+	h := open(t, pipetest.Config{}, nil)
+	c := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect, subscribe("news")))
+	c.expectConnect()
+	c.expect("a subscribe reply", func(r codec.Reply) bool { return r.Subscribe != nil })
+	for range 1000 {
+		_ = c.session.SendDatagram(make([]byte, 1000))
+	}
+	streams := 0
+	for ; streams < 2*streamsMax; streams++ {
+		s, err := c.session.OpenStream()
+		if err != nil {
+			break
+		}
+		if _, err := s.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uni := 0
+	for ; uni < 2*uniStreamsMax; uni++ {
+		s, err := c.session.OpenUniStream()
+		if err != nil {
+			break
+		}
+		if _, err := s.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if streams > streamsMax || uni > uniStreamsMax {
+		t.Errorf("%d streams, and %d one way", streams, uni)
+	}
+	if h.Node.Clients() != 1 || h.Pipes.Conns() != 1 {
+		t.Errorf("%d clients on %d pipes", h.Node.Clients(), h.Pipes.Conns())
+	}
+	h.Publish("news", "1")
+	c.expectPub("1")
+}
+
 // TestFlood: a client that sends more than it is answered is slowed down, and ended when it does not read.
 func TestFlood(t *testing.T) {
 	h := open(t, pipetest.Config{Pipes: func(c *pipe.Config) {
