@@ -65,11 +65,16 @@ func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 	return h
 }
 
+// quic is how clients speak QUIC: they say now and then that they are there.
+func (h *house) quic() *quic.Config {
+	return &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true, KeepAlivePeriod: 200 * time.Millisecond}
+}
+
 // dialer makes sessions of another library.
 func (h *house) dialer() *webtransport.Transport {
 	d := &webtransport.Transport{
 		TLSClientConfig: h.client,
-		QUICConfig:      &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true},
+		QUICConfig:      h.quic(),
 	}
 	h.t.Cleanup(func() { d.Close() })
 	return d

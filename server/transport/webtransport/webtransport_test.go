@@ -312,6 +312,53 @@ func TestConns(t *testing.T) {
 	h.Eventually("all places are free", func() bool { return h.server.Conns() == 0 })
 }
 
+// TestIdle: a connection without a request does not last, though its client keeps it alive and has begun streams. One with a request
+// does.
+func TestIdle(t *testing.T) {
+	h := open(t, pipetest.Config{}, func(c *Config) { c.IdleTimeout = 2 * time.Second })
+	busy := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect))
+	busy.expectConnect()
+	ctx, cancel := context.WithTimeout(t.Context(), pipetest.WaitMax)
+	defer cancel()
+	all := map[string]*quic.Conn{}
+	for name, begin := range map[string]string{
+		"nothing":                   "",
+		"one byte":                  "\x01",
+		"half a head":               "\x01\x40\x64half",
+		"half a stream's beginning": "\x40\x41",
+		"a stream of no session":    "\x40\x41\x04hello",
+		"a frame of no meaning":     "\x40\x21\x01x",
+	} {
+		c, err := quic.DialAddr(ctx, h.addr, h.client, h.quic())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			stream, err := c.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if begin == "" {
+				continue
+			}
+			if _, err := stream.Write([]byte(begin)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all[name] = c
+	}
+	for name, c := range all {
+		select {
+		case <-c.Context().Done():
+		case <-ctx.Done():
+			t.Errorf("%s: the connection goes on", name)
+		}
+		_ = c.CloseWithError(0, "")
+	}
+	busy.say(`{"id":2,"rpc":{}}` + "\n") // it has been there for longer than all of them
+	busy.expect("an answer", func(r codec.Reply) bool { return r.ID == 2 })
+}
+
 // TestPackets: what is not QUIC, or only begins, takes nothing for long.
 func TestPackets(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
