@@ -20,6 +20,7 @@ type rule struct {
 var importTable = []rule{
 	{from: "codec", only: []string{"codec/..."}, deny: []string{"net", "net/...", "time", "sync", "reflect"}},
 	{from: "codec/ws", only: []string{}, deny: []string{"net", "net/..."}},
+	{from: "codec/ws/wstest", only: []string{"codec/ws"}},
 	{from: "codec/wire", only: []string{}},
 	{from: "codec/delta", only: []string{}},
 	{from: "reactor", only: []string{"codec/ws", "reactor/loop", "reactor/proxyproto"}},

@@ -2,13 +2,13 @@ package websocket
 
 import (
 	"bufio"
-	"io"
 	"net"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"stentor/codec/ws"
+	"stentor/codec/ws/wstest"
 	"stentor/reactor"
 	"stentor/server/pipetest"
 )
@@ -107,27 +107,7 @@ func (c *client) say(op ws.OpCode, payload string) {
 }
 
 // hear reads one frame.
-func (c *client) hear() (op ws.OpCode, payload string, err error) {
-	var buf []byte
-	for {
-		h, n, ok, err := ws.ParseHeader(buf)
-		if err != nil {
-			return 0, "", err
-		}
-		if ok {
-			body := make([]byte, h.Length)
-			_, err := io.ReadFull(c.in, body)
-			return h.OpCode, string(body), err
-		}
-		for len(buf) < n {
-			b, err := c.in.ReadByte()
-			if err != nil {
-				return 0, "", err
-			}
-			buf = append(buf, b)
-		}
-	}
-}
+func (c *client) hear() (op ws.OpCode, payload string, err error) { return wstest.ReadFrame(c.in) }
 
 // expectClose reads the next frame, which must be a close frame.
 func (c *client) expectClose(code uint16, reason string) {
