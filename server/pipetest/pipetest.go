@@ -40,7 +40,6 @@ type Config struct {
 	Config  func(*config.Config)
 	Gate    func(*gate.Config)
 	Pipes   func(*pipe.Config)
-	Reactor func(*reactor.Config)
 	// Route makes the endpoint on the loops, of a house that does not run yet; nil for none.
 	Route func(*House) func(*reactor.Head) reactor.Verdict
 }
@@ -96,9 +95,7 @@ func Open(t testing.TB, c Config) *House {
 	})
 	h := &House{t: t}
 	h.Log = slog.New(slog.NewTextHandler(&h.logged, nil))
-	rc := reactor.Config{Addr: "127.0.0.1:0", Loops: 2, CloseTimeout: time.Second, Log: h.Log}
-	apply(c.Reactor, &rc)
-	r, err := reactor.New(rc, h)
+	r, err := reactor.New(reactor.Config{Addr: "127.0.0.1:0", Loops: 2, CloseTimeout: time.Second, Log: h.Log}, h)
 	h.must(err)
 	h.Reactor = r
 	h.openNode(&c)

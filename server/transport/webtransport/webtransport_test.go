@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/webtransport-go"
 
 	"stentor/codec"
 	"stentor/server/config"
@@ -194,6 +195,25 @@ func TestDraining(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
 	h.Draining.Store(true)
 	h.connect(codec.JSON, "").expectDisconnect(3001)
+}
+
+// TestStop: clients that are there are gone, in whatever they were about.
+func TestStop(t *testing.T) {
+	h := open(t, pipetest.Config{}, nil)
+	speaking := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect))
+	speaking.expectConnect()
+	silent, _ := h.dial("", nil)
+	half := h.connect(codec.JSON, `{"id":1,`)
+	h.Eventually("two are there", func() bool { return h.Pipes.Conns() == 2 })
+	h.server.Stop()
+	for _, s := range []*webtransport.Session{speaking.session, silent, half.session} {
+		select {
+		case <-s.Context().Done():
+		case <-time.After(pipetest.WaitMax):
+			t.Error("a session goes on")
+		}
+	}
+	h.Eventually("all are gone", func() bool { return h.Pipes.Conns() == 0 && h.server.Conns() == 0 })
 }
 
 // TestSlow: a client that does not read is ended, and nobody else has to wait for it.
