@@ -55,6 +55,7 @@ type exchange struct {
 	request
 	bodyMax int
 	serve   func(c *Conn, body []byte)
+	header  func() []byte
 	body    []byte // so far
 	chunks  chunkReader
 	recv    Receiver // given to Await
@@ -63,7 +64,7 @@ type exchange struct {
 // beginExchange reads the body of a request whose head has been consumed.
 func (c *Conn) beginExchange(q request, v *Verdict) {
 	d := c.driver
-	x := &exchange{request: q, bodyMax: v.BodyBytesMax, serve: v.Serve}
+	x := &exchange{request: q, bodyMax: v.BodyBytesMax, serve: v.Serve, header: v.Header}
 	c.recv, c.state, c.need = x, stateBody, 0
 	switch {
 	case q.refused:
@@ -172,12 +173,26 @@ func (c *Conn) refuseBody(err error) {
 	if !ok {
 		e = &bodyError{http.StatusBadRequest, err.Error()}
 	}
-	c.refuse(e.status, e.text+"\n")
+	c.refuseExchange(e.status, e.text+"\n")
 }
 
 func (c *Conn) bodyTimeout() {
 	c.driver.stats.bodyTimeouts.Add(1)
-	c.refuse(http.StatusRequestTimeout, "request body not completed in time\n")
+	c.refuseExchange(http.StatusRequestTimeout, "request body not completed in time\n")
+}
+
+// refuseExchange answers a request whose body is not taken, then ends the conn.
+func (c *Conn) refuseExchange(status int, text string) {
+	x, d := c.recv.(*exchange), c.driver
+	r := Response{Status: status, Header: []byte("Content-Type: text/plain; charset=utf-8\r\n"), Close: true}
+	if x.header != nil {
+		r.Header = append(r.Header, x.header()...)
+	}
+	whole := r.appendHead(nil, d.date.get(d.loop.Now()), byLength, len(text))
+	if !x.head {
+		whole = append(whole, text...)
+	}
+	c.respond(whole)
 }
 
 // answerDue returns the exchange of a conn whose request is whole and not yet answered.

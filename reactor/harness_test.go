@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stentor/codec/ws"
+	"stentor/codec/ws/wstest"
 	"stentor/reactor/loop"
 )
 
@@ -264,27 +265,7 @@ func (c *client) head() string {
 }
 
 // hear reads one ws frame of the server.
-func (c *client) hear() (op ws.OpCode, payload string, err error) {
-	var buf []byte
-	for {
-		h, n, ok, err := ws.ParseHeader(buf)
-		if err != nil {
-			return 0, "", err
-		}
-		if ok {
-			body := make([]byte, h.Length)
-			_, err := io.ReadFull(c.in, body)
-			return h.OpCode, string(body), err
-		}
-		for len(buf) < n {
-			b, err := c.in.ReadByte()
-			if err != nil {
-				return 0, "", err
-			}
-			buf = append(buf, b)
-		}
-	}
-}
+func (c *client) hear() (op ws.OpCode, payload string, err error) { return wstest.ReadFrame(c.in) }
 
 // expect reads the next frame, which must be a text.
 func (c *client) expect(want string) {

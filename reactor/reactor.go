@@ -40,6 +40,9 @@ type Verdict struct {
 	// Serve is called on the conn's loop when the request is whole. It answers with Conn.Respond or Conn.Stream, or says with
 	// Conn.Await who will. The body is valid until Serve returns; it is empty if there was none.
 	Serve func(c *Conn, body []byte)
+	// Header makes header fields (Response.Header) of the answer to a request whose body is not taken, which gets no further than the
+	// reactor; nil for none.
+	Header func() []byte
 }
 
 const messageBytesMaxDefault = 64 << 10

@@ -20,6 +20,7 @@ type rule struct {
 var importTable = []rule{
 	{from: "codec", only: []string{"codec/..."}, deny: []string{"net", "net/...", "time", "sync", "reflect"}},
 	{from: "codec/ws", only: []string{}, deny: []string{"net", "net/..."}},
+	{from: "codec/ws/wstest", only: []string{"codec/ws"}},
 	{from: "codec/wire", only: []string{}},
 	{from: "codec/delta", only: []string{}},
 	{from: "reactor", only: []string{"codec/ws", "reactor/loop", "reactor/proxyproto"}},
@@ -58,10 +59,12 @@ var importTable = []rule{
 	{from: "bench/...", deny: []string{"server/...", "engine/...", "reactor/..."}},
 }
 
-// gnetOnlyIn is the one package that may import gnet, and enginesOnlyIn the one that may name concrete engines.
+// gnetOnlyIn is the one package that may import gnet, and enginesOnlyIn the one that may name concrete engines. So may testNode, which
+// only tests import.
 const (
 	gnetOnlyIn    = "reactor"
 	enginesOnlyIn = "cmd/stentor"
+	testNode      = "server/pipetest"
 )
 
 func TestImports(t *testing.T) {
@@ -71,7 +74,10 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports gnet; only %s may", p.name(), gnetOnlyIn)
 			}
 			own, isOwn := strings.CutPrefix(imported, "stentor/")
-			if isOwn && strings.HasSuffix(own, "engine") && own != "engine" && p.name() != enginesOnlyIn {
+			if own == testNode {
+				t.Errorf("%s imports %s; only tests may", p.name(), testNode)
+			}
+			if isOwn && strings.HasSuffix(own, "engine") && own != "engine" && p.name() != enginesOnlyIn && p.name() != testNode {
 				t.Errorf("%s imports %s; only %s names concrete engines", p.name(), own, enginesOnlyIn)
 			}
 			for _, r := range importTable {

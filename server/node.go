@@ -129,6 +129,9 @@ func (s *Server) reactorGauges() metrics.ReactorGauges {
 		g.TLS = tlsGauges(&st)
 		g.Refused["tls_plain"], g.Refused["tls_hello"], g.Refused["tls_hello_timeout"] = st.PlainOnTLS, st.BadHellos, st.HelloTimeouts
 	}
+	if s.grpc != nil {
+		g.Refused["stream_max_connections"] += s.grpc.Refused()
+	}
 	if s.http3 != nil {
 		g.Refused["http3_connections"] = s.http3.Refused()
 	}

@@ -54,6 +54,7 @@ func (s *Server) listenForGRPC() (err error) {
 		Gate:            s.gate,
 		Sockets:         s.reactor.Guests(),
 		TLS:             secure,
+		ClientsMax:      s.cfg.Reactor.StreamMaxConnections,
 		MessageBytesMax: c.MaxReceiveMessageSize,
 		Log:             s.log,
 	})

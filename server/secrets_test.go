@@ -2,20 +2,13 @@ package server
 
 import (
 	"context"
-	"log/slog"
 	"testing"
-	"time"
 
 	"stentor/codec"
-	"stentor/engine/memengine"
 	"stentor/reactor/loop"
 	"stentor/server/api"
-	"stentor/server/auth"
-	"stentor/server/channel"
-	"stentor/server/config"
-	"stentor/server/hub"
 	"stentor/server/metrics"
-	"stentor/server/policy"
+	"stentor/server/pipetest"
 	"stentor/server/session"
 )
 
@@ -46,44 +39,6 @@ func (x *listener) Arm(loop.Time)            {}
 func (x *listener) Order(what any)           { x.session.Order(what) }
 func (x *listener) Expire(loop.Time)         {}
 
-// quietNode is a node with one loop, which is turned at every ring.
-func quietNode(t *testing.T) *session.Node {
-	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	cfg := config.Default()
-	cfg.Client.Insecure = true
-	rules, err := channel.NewRules(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	connection, subscription, err := auth.NewVerifiers(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.New(cfg, rules, connection, subscription, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rung := make(chan struct{}, 1)
-	l := loop.New(0, loop.Config{Ring: func() { rung <- struct{}{} }, Log: log})
-	table := hub.NewTable([]*loop.Loop{l})
-	memory := memengine.New(memengine.Config{Stripes: 1}, table)
-	node := &session.Node{
-		UID: "here", Settings: session.SettingsOf(cfg, "test"), Broker: memory, Presence: memory, Table: table, Users: hub.NewUsers(),
-		Loops: []*loop.Loop{l}, Metrics: metrics.New(metrics.Config{Loops: 1}), Log: log, Now: time.Now,
-	}
-	node.Start(p)
-	turned := make(chan struct{})
-	go func() {
-		defer close(turned)
-		for range rung {
-			l.Turn(1)
-		}
-	}()
-	t.Cleanup(func() { close(rung); <-turned })
-	return node
-}
-
 // onLoop has something done on the loop and waits for it.
 type onLoop func()
 
@@ -101,7 +56,7 @@ func (do onLoop) wait(node *session.Node) {
 // session, or none, is for nobody.
 func TestOrdersToASecret(t *testing.T) {
 	ctx := context.Background()
-	node := quietNode(t)
+	node := pipetest.Open(t, pipetest.Config{}).Node
 	one, other := new(listener), new(listener)
 	onLoop(func() {
 		for _, x := range []*listener{one, other} {
@@ -138,5 +93,7 @@ func TestOrdersToASecret(t *testing.T) {
 		if len(other.heard) != 0 || other.ended != (codec.Disconnect{}) {
 			t.Errorf("the other one heard %+v and was ended with %v", other.heard, other.ended)
 		}
+		one.session.Closed()
+		other.session.Closed()
 	}).wait(node)
 }

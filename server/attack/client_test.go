@@ -12,6 +12,7 @@ import (
 
 	"stentor/codec"
 	"stentor/codec/ws"
+	"stentor/codec/ws/wstest"
 )
 
 // client is an attacker's end of a socket, or a witness's.
@@ -247,32 +248,7 @@ func (c *client) hear() (op ws.OpCode, payload string, err error) {
 	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return 0, "", err
 	}
-	return readFrame(c.in)
-}
-
-func readFrame(in *bufio.Reader) (op ws.OpCode, payload string, err error) {
-	var buf []byte
-	for {
-		h, n, ok, err := ws.ParseHeader(buf)
-		if err != nil {
-			return 0, "", err
-		}
-		if ok {
-			if err := h.Check(ws.FromServer, 1<<30); err != nil {
-				return 0, "", err
-			}
-			body := make([]byte, h.Length)
-			_, err := io.ReadFull(in, body)
-			return h.OpCode, string(body), err
-		}
-		for len(buf) < n {
-			b, err := in.ReadByte()
-			if err != nil {
-				return 0, "", err
-			}
-			buf = append(buf, b)
-		}
-	}
+	return wstest.ReadFrame(c.in)
 }
 
 // replies reads the next message, which must be data, and takes it apart. Pings are left out, and not answered.

@@ -12,6 +12,7 @@ import (
 
 	"stentor/codec"
 	"stentor/codec/ws"
+	"stentor/codec/ws/wstest"
 	"stentor/server/config"
 )
 
@@ -190,7 +191,7 @@ func endsWith(code uint16, reason string) func(string) error {
 		in := bufio.NewReader(strings.NewReader(heard))
 		op, payload := ws.OpCode(0), ""
 		for {
-			o, p, err := readFrame(in)
+			o, p, err := wstest.ReadFrame(in)
 			if err == io.EOF {
 				break
 			}

@@ -8,6 +8,7 @@ import (
 
 	"stentor/codec"
 	"stentor/codec/ws"
+	"stentor/codec/ws/wstest"
 )
 
 // witness is a healthy client that has nothing to do with the attack beside it. It answers pings, hears every publication on
@@ -35,7 +36,7 @@ func (w *witness) listen() error {
 		return err
 	}
 	for {
-		op, payload, err := readFrame(w.c.in)
+		op, payload, err := wstest.ReadFrame(w.c.in)
 		if err != nil {
 			return err
 		}

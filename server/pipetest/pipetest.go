@@ -1,5 +1,5 @@
-// Package pipetest is a node for the tests of transports that have goroutines of their own: real loops, real sessions, an engine that
-// the test brings, and nothing that listens but the transport.
+// Package pipetest is a node for the tests of transports: real loops, real sessions, a real engine, and the transport that the test
+// brings, be it an endpoint on the loops (Config.Route) or one with goroutines of its own (House.Pipes).
 package pipetest
 
 import (
@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/engine/memengine"
 	"stentor/reactor"
 	"stentor/reactor/loop"
 	"stentor/server/auth"
@@ -31,20 +34,14 @@ import (
 // WaitMax bounds every wait; none takes that long unless the test fails.
 const WaitMax = 20 * time.Second
 
-// Engine is what an engine has to be.
-type Engine interface {
-	engine.Broker
-	engine.Presence
-}
-
-// Config is what a test may change. The zero value is a node on which everybody may do everything.
+// Config is what a test may change. The zero value is a node on which everybody may do everything, but no page may connect.
 type Config struct {
-	Engine  func(engine.Node) Engine
 	Origins []string
 	Config  func(*config.Config)
 	Gate    func(*gate.Config)
 	Pipes   func(*pipe.Config)
-	Reactor func(*reactor.Config)
+	// Route makes the endpoint on the loops, of a house that does not run yet; nil for none.
+	Route func(*House) func(*reactor.Head) reactor.Verdict
 }
 
 // House is a node.
@@ -57,6 +54,7 @@ type House struct {
 	Log      *slog.Logger
 	Draining atomic.Bool
 
+	route  func(*reactor.Head) reactor.Verdict // nil: none
 	logged logs
 }
 
@@ -81,31 +79,45 @@ func (h *House) Logged() string {
 }
 
 // Route implements reactor.Router.
-func (h *House) Route(*reactor.Head) reactor.Verdict {
-	return reactor.Verdict{Kind: reactor.Refuse, Status: 404}
+func (h *House) Route(head *reactor.Head) reactor.Verdict {
+	if h.route == nil {
+		return reactor.Verdict{Kind: reactor.Refuse, Status: 404}
+	}
+	return h.route(head)
 }
 
-// Open runs a node until the end of the test, when nothing may be left of its clients.
+// Open runs a node until the end of the test, when nothing may be left of its clients, and no goroutine of all that was begun since.
 func Open(t testing.TB, c Config) *House {
 	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
+	})
 	h := &House{t: t}
 	h.Log = slog.New(slog.NewTextHandler(&h.logged, nil))
-	rc := reactor.Config{Addr: "127.0.0.1:0", Loops: 2, Log: h.Log}
-	apply(c.Reactor, &rc)
-	r, err := reactor.New(rc, h)
+	r, err := reactor.New(reactor.Config{Addr: "127.0.0.1:0", Loops: 2, CloseTimeout: time.Second, Log: h.Log}, h)
 	h.must(err)
 	h.Reactor = r
 	h.openNode(&c)
 	g := gate.Config{Draining: &h.Draining, Log: h.Log, UserIDHeader: "X-User"}
 	apply(c.Gate, &g)
-	origins, err := auth.NewOrigins(c.Origins, h.Log)
-	h.must(err)
-	h.Gate = gate.New(g, origins)
+	h.Gate = gate.New(g, h.PagesOf(c.Origins...))
 	pc := pipe.Config{Loops: r.Loops(), Guests: r.Guests(), Done: r.Done()}
 	apply(c.Pipes, &pc)
 	h.Pipes = pipe.New(pc)
+	if c.Route != nil {
+		h.route = c.Route(h)
+	}
 	h.run()
 	return h
+}
+
+// PagesOf is the rule for pages of origins.
+func (h *House) PagesOf(origins ...string) gate.Origins {
+	h.t.Helper()
+	o, err := auth.NewOrigins(origins, h.Log)
+	h.must(err)
+	return o
 }
 
 func apply[T any](f func(*T), v *T) {
@@ -133,7 +145,7 @@ func (h *House) openNode(c *Config) {
 	h.must(err)
 	loops := h.Reactor.Loops()
 	table := hub.NewTable(loops)
-	e := c.Engine(table)
+	e := memengine.New(memengine.Config{Stripes: 1}, table)
 	h.Node = &session.Node{
 		Settings: session.SettingsOf(cfg, "test"),
 		Broker:   e,
@@ -164,6 +176,9 @@ func (h *House) run() {
 			s := h.Reactor.Stats()
 			return s.Guests == 0 && s.Conns == 0 && s.QueuedBytes == 0
 		})
+		if clients, sources := h.Gate.Open(); clients != 0 || sources != 0 {
+			h.t.Errorf("%d clients of %d sources are still counted", clients, sources)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), WaitMax)
 		defer cancel()
 		if err := h.Reactor.Stop(ctx); err != nil {
@@ -171,6 +186,18 @@ func (h *House) run() {
 		}
 		if err := <-ended; err != nil {
 			h.t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// Serve serves a port until the end of the test.
+func (h *House) Serve(serve func() error, stop func()) {
+	served := make(chan error, 1)
+	go func() { served <- serve() }()
+	h.t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			h.t.Errorf("Serve: %v", err)
 		}
 	})
 }

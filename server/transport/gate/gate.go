@@ -26,7 +26,7 @@ type Origins interface {
 
 // Config is what a Gate needs.
 type Config struct {
-	ConnectionsMax  int    // of this node; 0 is no limit. Those that come at the same moment may pass it by one a loop
+	ConnectionsMax  int    // of this node; 0 is no limit. Those that come at the same moment may pass it by a few
 	PerAddressMax   int    // the same of one client address
 	ConnectionsRate int    // token bucket: burst, refilled by one a second; 0 is no limit
 	UserIDHeader    string // names a trusted user; empty for none
@@ -115,16 +115,30 @@ type Ticket struct{ from source }
 // Admit asks for a place. It is taken when the client enters.
 func (g *Gate) Admit(p Peer) (t Ticket, ok bool) {
 	if g.sources != nil {
-		if t.from = sourceOf(p.RemoteAddr()); g.sources.full(t.from) { // before it takes a token from others
-			g.refusedAddress.Add(1)
-			return Ticket{}, false
-		}
+		t.from = sourceOf(p.RemoteAddr())
 	}
-	if g.cfg.ConnectionsMax > 0 && g.open.Load() >= int64(g.cfg.ConnectionsMax) || !g.rate.take() {
+	if !g.Holds(t) { // before it takes a token from others
+		return Ticket{}, false
+	}
+	if !g.rate.take() {
 		g.refusedLimit.Add(1)
 		return Ticket{}, false
 	}
 	return t, true
+}
+
+// Holds reports that there still is a place for a ticket. Where a client may take its time between the two, it is asked again before
+// the client enters: many may have been admitted while there was one place.
+func (g *Gate) Holds(t Ticket) bool {
+	if g.sources != nil && g.sources.full(t.from) {
+		g.refusedAddress.Add(1)
+		return false
+	}
+	if g.cfg.ConnectionsMax > 0 && g.open.Load() >= int64(g.cfg.ConnectionsMax) {
+		g.refusedLimit.Add(1)
+		return false
+	}
+	return true
 }
 
 // Refused counts requests of pages that may not connect, and clients that were not admitted, by the limit that they met.

@@ -4,23 +4,24 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/quic-go/quic-go/http3"
 
 	"stentor/codec"
-	"stentor/engine"
-	"stentor/engine/memengine"
+	"stentor/server/certs/certtest"
 	"stentor/server/config"
 	"stentor/server/pipetest"
 	"stentor/server/transport/gate"
@@ -32,23 +33,16 @@ import (
 type house struct {
 	*pipetest.House
 	t      testing.TB
-	server *httptest.Server
+	url    string
 	client *http.Client
 	major  int
 }
 
-func memory(n engine.Node) pipetest.Engine { return memengine.New(memengine.Config{Stripes: 1}, n) }
-
 const bodyBytesMax = 1000
 
-// open runs a house until the end of the test, when no goroutine may be left of it. It speaks HTTP of a major version.
+// open runs a house until the end of the test. It speaks HTTP of a major version.
 func open(t testing.TB, major int, c pipetest.Config, change func(*stream.Config)) *house {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	})
-	c.Engine = memory
 	h := &house{House: pipetest.Open(t, c), t: t, major: major}
 	mux := http.NewServeMux()
 	for path, transport := range map[string]stream.Transport{
@@ -60,19 +54,58 @@ func open(t testing.TB, major int, c pipetest.Config, change func(*stream.Config
 		}
 		mux.Handle(path, New(stream.New(cfg), h.Pipes))
 	}
-	h.server = httptest.NewUnstartedServer(mux)
-	h.server.EnableHTTP2 = major == 2
-	// Shorter than any stream lives.
-	h.server.Config.ReadTimeout, h.server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
-	h.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	h.server.StartTLS()
-	h.client = h.server.Client()
-	t.Cleanup(func() {
-		h.client.CloseIdleConnections()
-		h.server.CloseClientConnections()
-		h.server.Close()
-	})
+	if major == 3 {
+		h.serveQUIC(mux)
+	} else {
+		h.serve(mux)
+	}
 	return h
+}
+
+// requestTime is shorter than any stream lives.
+const requestTime = 200 * time.Millisecond
+
+func (h *house) serve(mux http.Handler) {
+	s := httptest.NewUnstartedServer(mux)
+	s.EnableHTTP2 = h.major == 2
+	s.Config.ReadTimeout, s.Config.WriteTimeout = requestTime, requestTime
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	h.url, h.client = s.URL, s.Client()
+	h.t.Cleanup(func() {
+		h.client.CloseIdleConnections()
+		s.CloseClientConnections()
+		s.Close()
+	})
+}
+
+func (h *house) serveQUIC(mux http.Handler) {
+	h.t.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ca := certtest.New(h.t)
+	timed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		until, c := time.Now().Add(requestTime), http.NewResponseController(w)
+		_, _ = c.SetReadDeadline(until), c.SetWriteDeadline(until)
+		mux.ServeHTTP(w, r)
+	})
+	s := &http3.Server{
+		Handler:   timed,
+		TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{ca.Issue(h.t, certtest.Leaf{}).TLS}}),
+		Logger:    slog.New(slog.DiscardHandler),
+	}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = s.Serve(socket) }()
+	client := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool}}
+	h.url, h.client = "https://"+socket.LocalAddr().String(), &http.Client{Transport: client}
+	h.t.Cleanup(func() {
+		client.Close()
+		s.Close()
+		<-served
+		socket.Close()
+	})
 }
 
 // response is a stream as its client reads it.
@@ -87,7 +120,7 @@ func (h *house) do(method, target, body string, header ...string) *response {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), pipetest.WaitMax)
 	h.t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, method, h.server.URL+target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, h.url+target, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -135,16 +168,16 @@ func (r *response) expectEnd() {
 
 const connectLine = `{"id":1,"connect":{}}`
 
-// both runs a test for both versions of HTTP.
-func both(t *testing.T, f func(t *testing.T, major int)) {
-	for _, major := range []int{1, 2} {
+// everyVersion runs a test for all versions of HTTP.
+func everyVersion(t *testing.T, f func(t *testing.T, major int)) {
+	for _, major := range []int{1, 2, 3} {
 		t.Run(fmt.Sprintf("HTTP%d", major), func(t *testing.T) { f(t, major) })
 	}
 }
 
 // TestStreams: all four transports begin as they should, live longer than a request may, and end with a word.
 func TestStreams(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		h := open(t, major, pipetest.Config{Origins: []string{"https://example.com"}}, nil)
 		subs := url.QueryEscape(`{"subs":{"news":{}}}`)
 		commands := connectLine + "\n" + `{"id":2,"subscribe":{"channel":"news"}}`
@@ -227,7 +260,7 @@ func TestProtobuf(t *testing.T) {
 
 // TestAnswers: what gets no stream.
 func TestAnswers(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		h := open(t, major, pipetest.Config{Gate: func(c *gate.Config) { c.ConnectionsMax = 2 }, Pipes: func(c *pipe.Config) { c.ConnsMax = 1 }}, nil)
 		for _, tt := range []struct {
 			method, target, body string
@@ -256,7 +289,7 @@ func TestAnswers(t *testing.T) {
 
 // TestRefusals: where that is wanted, a client that cannot connect gets a status.
 func TestRefusals(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		rules := &config.ConnectCodeToHTTPResponse{Enabled: true, Transforms: []config.ConnectCodeToHTTPResponseTransform{
 			{Code: 3500, To: config.TransformHTTPResponse{StatusCode: 401, Body: "who are you?"}},
 		}}
@@ -286,7 +319,7 @@ func TestRefusals(t *testing.T) {
 
 // TestSlow: a client that does not read is ended, and nobody else on its connection has to wait for it.
 func TestSlow(t *testing.T) {
-	both(t, func(t *testing.T, major int) {
+	everyVersion(t, func(t *testing.T, major int) {
 		h := open(t, major, pipetest.Config{Pipes: func(c *pipe.Config) {
 			c.QueueBytesMax, c.WriteTimeout, c.CloseTimeout = 64<<10, 300*time.Millisecond, 300*time.Millisecond
 		}}, nil)
@@ -313,7 +346,7 @@ func TestSlow(t *testing.T) {
 func TestMany(t *testing.T) {
 	h := open(t, 2, pipetest.Config{}, nil)
 	const streams, messages = 1000, 10
-	before := footprint()
+	before := pipetest.Measure()
 	var all []*response
 	for range streams {
 		all = append(all, h.do("POST", "/uni_http_stream", `{"subs":{"news":{}}}`))
@@ -321,9 +354,7 @@ func TestMany(t *testing.T) {
 	for _, r := range all {
 		r.expect(`"connect"`)
 	}
-	after := footprint()
-	t.Logf("a stream, client and server together: %d bytes of heap, %d of stack, %.1f goroutines",
-		(after[0]-before[0])/streams, (after[1]-before[1])/streams, float64(after[2]-before[2])/streams)
+	t.Logf("a stream, client and server together: %s", pipetest.Measure().Each(streams, before))
 	for n := range messages {
 		h.Publish("news", fmt.Sprint(n))
 	}
@@ -341,11 +372,4 @@ func TestMany(t *testing.T) {
 		})
 	}
 	reading.Wait()
-}
-
-func footprint() [3]int {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return [3]int{int(m.HeapAlloc), int(m.StackInuse), runtime.NumGoroutine()}
 }

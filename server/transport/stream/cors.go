@@ -42,6 +42,9 @@ func (c *cors) fields(dst []Field) []Field {
 	return dst
 }
 
+// lines are the same for the answer that the reactor gives itself.
+func (c *cors) lines() []byte { return appendLines(nil, c.fields(nil)) }
+
 // preflight answers OPTIONS.
 func (c *cors) preflight(methods string) Answer {
 	header := append(c.fields(nil), Field{"Access-Control-Max-Age", preflightAge}, Field{"Access-Control-Allow-Methods", methods})

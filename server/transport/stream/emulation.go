@@ -77,6 +77,7 @@ func (e *Emulation) Route(h *reactor.Head) reactor.Verdict {
 		Kind:         reactor.Exchange,
 		BodyBytesMax: e.cfg.BodyBytesMax,
 		Serve:        func(c *reactor.Conn, body []byte) { e.serve(c, &p, body) },
+		Header:       func() []byte { return p.cors.lines() },
 	}
 	if a.Status != 0 {
 		v.Serve = func(c *reactor.Conn, _ []byte) { a.Respond(c) }

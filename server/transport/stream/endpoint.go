@@ -33,6 +33,7 @@ func (e *Endpoint) Route(h *reactor.Head) reactor.Verdict {
 		Kind:         reactor.Exchange,
 		BodyBytesMax: e.cfg.BodyBytesMax,
 		Serve:        func(c *reactor.Conn, body []byte) { e.serve(c, &o, body) },
+		Header:       func() []byte { return o.cors.lines() },
 	}
 	if a.Status != 0 {
 		v.Serve = func(c *reactor.Conn, _ []byte) { a.Respond(c) }
@@ -74,6 +75,7 @@ func (e *Endpoint) serve(c *reactor.Conn, o *Opening, body []byte) {
 func (e *Endpoint) enter(c *reactor.Conn, o *Opening, t gate.Ticket) *session.Session {
 	if e.cfg.Refusals != nil {
 		p := &latePipe{conn: c, opening: *o, refusals: e.cfg.Refusals}
+		p.opening.Connect = nil // it lives as long as the client
 		s := session.New(e.cfg.Node, p, c.Handle(), o.Options())
 		p.recv = e.cfg.Gate.Enter(s, t)
 		c.Await(p.recv)

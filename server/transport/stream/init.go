@@ -16,8 +16,7 @@ type Init struct{ gate *gate.Gate }
 // NewInit makes the endpoint.
 func NewInit(g *gate.Gate) *Init { return &Init{g} }
 
-func (i *Init) answer(method string, h gate.Header) Answer {
-	c := corsOf(i.gate, h)
+func (i *Init) answer(method string, c *cors) Answer {
 	switch method {
 	case "GET", "HEAD":
 		return Answer{
@@ -34,11 +33,13 @@ func (i *Init) answer(method string, h gate.Header) Answer {
 
 // Route decides about a request for this endpoint.
 func (i *Init) Route(h *reactor.Head) reactor.Verdict {
-	a := i.answer(h.Method, h)
+	o := corsOf(i.gate, h)
+	a := i.answer(h.Method, &o)
 	return reactor.Verdict{
 		Kind:         reactor.Exchange,
 		BodyBytesMax: initBodyBytesMax,
 		Serve:        func(c *reactor.Conn, _ []byte) { a.Respond(c) },
+		Header:       func() []byte { return o.lines() },
 	}
 }
 
@@ -47,6 +48,7 @@ const initBodyBytesMax = 4 << 10
 
 // ServeHTTP serves requests that net/http has read.
 func (i *Init) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := i.answer(r.Method, HTTPHeader(r.Header))
+	c := corsOf(i.gate, HTTPHeader(r.Header))
+	a := i.answer(r.Method, &c)
 	a.Write(w)
 }

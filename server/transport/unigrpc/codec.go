@@ -60,6 +60,9 @@ func newWriter(stream grpc.ServerStream) *writer {
 
 // request reads the client's one message.
 func (w *writer) request(within time.Duration) (body []byte, err error) {
+	c := connOf(w.stream.Context())
+	c.begin()
+	defer func() { c.finish(len(body)) }()
 	w.late.Reset(within)
 	defer w.late.Stop()
 	err = w.stream.RecvMsg(&body)

@@ -2,17 +2,12 @@ package unigrpc
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"math/big"
 	"net"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -20,8 +15,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"stentor/codec/wire"
-	"stentor/engine"
-	"stentor/engine/memengine"
 	"stentor/server/pipetest"
 )
 
@@ -31,26 +24,16 @@ type house struct {
 	t      testing.TB
 	server *Server
 	addr   string
-	cert   *tls.Certificate // nil: clear text
+	roots  *x509.CertPool // that clients trust; nil: clear text
 }
 
-func memory(n engine.Node) pipetest.Engine { return memengine.New(memengine.Config{Stripes: 1}, n) }
-
-// open runs a house until the end of the test, when no goroutine may be left of it.
+// open runs a house until the end of the test.
 func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	})
-	c.Engine = memory
 	h := &house{House: pipetest.Open(t, c), t: t}
 	cfg := Config{Node: h.Node, Pipes: h.Pipes, Gate: h.Gate, Sockets: h.Reactor.Guests(), Log: h.Log}
 	if change != nil {
 		change(&cfg)
-	}
-	if cfg.TLS != nil {
-		h.cert = &cfg.TLS.Certificates[0]
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,40 +41,12 @@ func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 	}
 	h.addr = l.Addr().String()
 	h.server = New(cfg)
-	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(l) }()
-	t.Cleanup(func() {
+	h.Serve(func() error { return h.server.Serve(l) }, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		h.server.Stop(ctx)
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
 	})
 	return h
-}
-
-// certificate makes one for 127.0.0.1 that signs itself.
-func certificate(t testing.TB) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // dial makes a client of the library.
@@ -102,10 +57,8 @@ func (h *house) dial(options ...grpc.DialOption) *grpc.ClientConn {
 func (h *house) dialTo(addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	h.t.Helper()
 	creds := insecure.NewCredentials()
-	if h.cert != nil {
-		roots := x509.NewCertPool()
-		roots.AddCert(h.cert.Leaf)
-		creds = credentials.NewTLS(&tls.Config{RootCAs: roots})
+	if h.roots != nil {
+		creds = credentials.NewTLS(&tls.Config{RootCAs: h.roots})
 	}
 	cc, err := grpc.NewClient(addr, append(options, grpc.WithTransportCredentials(creds))...)
 	if err != nil {

@@ -7,8 +7,9 @@
 // The service has no generated code: pushes come encoded, once for all clients that get them, and go out as they are (codec.go). A
 // request that cannot be served is answered with a status; once there is a session, its end is a Disconnect push and status OK.
 //
-// It listens on a port of its own. All that strangers can have of it is bounded: connections and streams with those of the whole
-// node, streams of one connection, the request, the time until it is complete, and how long a push may take.
+// It listens on a port of its own. All that strangers can have of it is bounded: connections and streams, with those of the whole node
+// and by themselves, streams of one connection, the request, the time until it is complete, what all that are not complete take, and how
+// long a push may take.
 package unigrpc
 
 import (
@@ -19,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -49,6 +51,7 @@ const (
 	idleTimeout      = 60 * time.Second // without a stream
 	streamsMax       = 256              // at once
 	headerBytesMax   = 16 << 10
+	windowBytes      = 64 << 10 // of a stream, and of the connection; gRPC itself would let them grow to 16 MiB
 	readBufferBytes  = 4 << 10
 	writeBufferBytes = 16 << 10
 )
@@ -58,6 +61,9 @@ const (
 	messageBytesMaxDefault  = 4 << 20
 	handshakeTimeoutDefault = 10 * time.Second
 	requestTimeoutDefault   = 10 * time.Second
+	requestsBytesMaxDefault = 64 << 20
+	writeTimeoutDefault     = 10 * time.Second
+	clientsMaxDefault       = 16 << 10
 	keepaliveTimeDefault    = 25 * time.Second
 	keepaliveTimeoutDefault = 5 * time.Second
 )
@@ -70,9 +76,12 @@ type Config struct {
 	Sockets Sockets
 	TLS     *tls.Config // nil: clear text
 
+	ClientsMax       int           // connections, and streams, at once; 16,384 if 0
 	MessageBytesMax  int           // of a request; 4 MiB if 0
+	RequestsBytesMax int64         // of all requests that are not complete; 64 MiB, or 4 × MessageBytesMax if that is more, if 0
 	HandshakeTimeout time.Duration // of TLS and HTTP/2; 10 s if 0
 	RequestTimeout   time.Duration // until a request is complete; 10 s if 0
+	WriteTimeout     time.Duration // for a connection to take anything; 10 s if 0
 	KeepaliveTime    time.Duration // without a sign of life until the client is asked for one; 25 s if 0
 	KeepaliveTimeout time.Duration // for that; 5 s if 0
 
@@ -83,11 +92,18 @@ type Config struct {
 type Server struct {
 	cfg  Config
 	grpc *grpc.Server
+
+	conns, streams atomic.Int64
+	unread         atomic.Int64 // bytes of requests that are not complete
+	refused        atomic.Uint64
 }
 
 // New makes a server, which serves nobody before Serve.
 func New(cfg Config) *Server {
 	or(&cfg.MessageBytesMax, messageBytesMaxDefault)
+	or(&cfg.ClientsMax, clientsMaxDefault)
+	or(&cfg.RequestsBytesMax, max(requestsBytesMaxDefault, 4*int64(cfg.MessageBytesMax)))
+	or(&cfg.WriteTimeout, writeTimeoutDefault)
 	or(&cfg.HandshakeTimeout, handshakeTimeoutDefault)
 	or(&cfg.RequestTimeout, requestTimeoutDefault)
 	or(&cfg.KeepaliveTime, keepaliveTimeDefault)
@@ -99,6 +115,8 @@ func New(cfg Config) *Server {
 		grpc.MaxRecvMsgSize(cfg.MessageBytesMax),
 		grpc.MaxConcurrentStreams(streamsMax),
 		grpc.MaxHeaderListSize(headerBytesMax),
+		grpc.StaticStreamWindowSize(windowBytes),
+		grpc.StaticConnWindowSize(windowBytes),
 		grpc.ConnectionTimeout(cfg.HandshakeTimeout),
 		grpc.ReadBufferSize(readBufferBytes),
 		grpc.WriteBufferSize(writeBufferBytes),
@@ -130,11 +148,14 @@ func or[T comparable](p *T, value T) {
 
 // Serve serves the connections of l until Stop, and closes it.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(listener{l, s.cfg.Sockets}); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(listener{l, s}); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
 }
+
+// Refused is how many connections and calls there were too many, of them, or of their requests.
+func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 // Stop lets streams that are ending end until ctx does, and then ends everything.
 func (s *Server) Stop(ctx context.Context) {
@@ -159,6 +180,11 @@ func (s *Server) consume(_ any, stream grpc.ServerStream) (err error) {
 			err = status.Error(codes.Internal, "internal error")
 		}
 	}()
+	defer s.streams.Add(-1)
+	if s.streams.Add(1) > int64(s.cfg.ClientsMax) {
+		s.refused.Add(1)
+		return status.Error(codes.ResourceExhausted, pipe.ErrFull.Error())
+	}
 	ctx := stream.Context()
 	w := newWriter(stream)
 	request, err := w.request(s.cfg.RequestTimeout)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 
 	"stentor/codec"
 	"stentor/codec/wire"
+	"stentor/server/certs/certtest"
 	"stentor/server/config"
 	"stentor/server/pipetest"
 	"stentor/server/transport/gate"
@@ -30,11 +30,15 @@ import (
 func TestConsume(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secure), func(t *testing.T) {
+			ca := certtest.New(t)
 			h := open(t, pipetest.Config{}, func(c *Config) {
 				if secure {
-					c.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+					c.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, certtest.Leaf{}).TLS}}
 				}
 			})
+			if secure {
+				h.roots = ca.Pool
+			}
 			cc := h.dial()
 			a, b := h.consume(cc, nil, "news", "sport"), h.consume(cc, nil, "news")
 			c := a.expectConnect()
@@ -282,7 +286,7 @@ func TestSockets(t *testing.T) {
 func TestMany(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
 	const conns, streams, messages = 5, 200, 10
-	before := memory0()
+	before := pipetest.Measure()
 	var all []*stream
 	for range conns {
 		cc := h.dial()
@@ -293,9 +297,7 @@ func TestMany(t *testing.T) {
 	for _, s := range all {
 		s.expectConnect()
 	}
-	after := memory0()
-	t.Logf("a stream, client and server together: %d bytes of heap, %d of stack, %.1f goroutines",
-		(after.heap-before.heap)/(conns*streams), (after.stack-before.stack)/(conns*streams), float64(after.goroutines-before.goroutines)/(conns*streams))
+	t.Logf("a stream, client and server together: %s", pipetest.Measure().Each(conns*streams, before))
 	for n := range messages {
 		h.Publish("news", fmt.Sprint(n))
 	}
@@ -313,13 +315,4 @@ func TestMany(t *testing.T) {
 		})
 	}
 	reading.Wait()
-}
-
-type footprint struct{ heap, stack, goroutines int }
-
-func memory0() footprint {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return footprint{int(m.HeapAlloc), int(m.StackInuse), runtime.NumGoroutine()}
 }

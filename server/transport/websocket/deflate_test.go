@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -12,14 +11,12 @@ import (
 
 	"stentor/codec"
 	"stentor/codec/ws"
-	"stentor/engine"
-	"stentor/server/config"
-	"stentor/server/transport/gate"
+	"stentor/server/pipetest"
 )
 
-// compressing is a house whose endpoint compresses, and lets everybody subscribe.
+// compressing is a house whose endpoint compresses.
 func compressing(t testing.TB) *house {
-	return open(t, nil, func(c *Config, _ *gate.Config) { c.Compression = true }, func(cfg *config.Config) { cfg.Client.Insecure = true })
+	return open(t, pipetest.Config{}, func(c *Config) { c.Compression = true })
 }
 
 // dialGorilla connects another library's client, which counts what comes over the wire.
@@ -34,12 +31,12 @@ func (h *house) dialGorilla(subprotocol string) (*websocket.Conn, *http.Response
 	if subprotocol != "" {
 		d.Subprotocols = []string{subprotocol}
 	}
-	c, resp, err := d.Dial("ws://"+h.reactor.Addr().String()+"/ws", nil)
+	c, resp, err := d.Dial("ws://"+h.Reactor.Addr().String()+"/ws", nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { c.Close() })
-	if err := c.SetReadDeadline(time.Now().Add(waitMax)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(pipetest.WaitMax)); err != nil {
 		h.t.Fatal(err)
 	}
 	return c, resp, wire
@@ -90,7 +87,7 @@ func TestCompression(t *testing.T) {
 		for round := range 3 { // no message refers to one before it
 			data := `"` + strings.Repeat("news ", 2000+round) + `"`
 			before := wire.read
-			h.publish(channel, data)
+			h.Publish(channel, data)
 			if got := hearGorilla(t, c, form, 1); got[0].Push == nil || string(got[0].Push.Pub.Data) != data {
 				t.Fatalf("heard %.200v", got)
 			}
@@ -125,20 +122,13 @@ func hearGorilla(t *testing.T, c *websocket.Conn, f codec.Form, n int) (all []co
 	return all
 }
 
-func (h *house) publish(channel, data string) {
-	h.t.Helper()
-	if _, err := h.node.Broker.Publish(context.Background(), channel, &codec.Publication{Data: []byte(data)}, engine.PublishOptions{}); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
 // TestCompressionIsAnOffer: without one, and where it is off, frames are plain.
 func TestCompressionIsAnOffer(t *testing.T) {
 	offer := "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 	for name, tt := range map[string]struct {
 		h     *house
 		offer string
-	}{"not offered": {compressing(t), ""}, "turned off": {open(t, nil, nil, func(cfg *config.Config) { cfg.Client.Insecure = true }), offer}} {
+	}{"not offered": {compressing(t), ""}, "turned off": {open(t, pipetest.Config{}, nil), offer}} {
 		t.Run(name, func(t *testing.T) {
 			c := tt.h.dial(ws.ClientRequest{Header: tt.offer})
 			if c.status != 101 {
@@ -149,7 +139,7 @@ func TestCompressionIsAnOffer(t *testing.T) {
 				t.Fatalf("heard %q (%v)", payload, err)
 			}
 			data := `"` + strings.Repeat("news ", 1000) + `"`
-			tt.h.publish("news", data)
+			tt.h.Publish("news", data)
 			if _, payload, err := c.hear(); err != nil || !strings.Contains(payload, data) {
 				t.Errorf("heard %.100q (%v)", payload, err)
 			}

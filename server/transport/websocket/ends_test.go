@@ -1,19 +1,17 @@
 package websocket
 
 import (
-	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 
 	"stentor/codec/ws"
-	"stentor/server/transport/gate"
+	"stentor/server/pipetest"
 )
 
 // TestEnds: a client is counted out with the code that ended it, from whichever side, with pings of either kind.
 func TestEnds(t *testing.T) {
 	mask := [4]byte{1, 2, 3, 4}
-	h := open(t, nil, func(c *Config, _ *gate.Config) { c.MessageBytesMax = 1000 })
+	h := open(t, pipetest.Config{}, func(c *Config) { c.MessageBytesMax = 1000 })
 	for _, target := range []string{"/ws", "/ws?cf_ws_frame_ping_pong=true"} {
 		for _, tt := range []struct {
 			code int
@@ -30,11 +28,11 @@ func TestEnds(t *testing.T) {
 			if _, _, err := c.hear(); err != nil {
 				t.Fatal(err)
 			}
-			before := h.ended(tt.code)
+			before := h.Ended(tt.code)
 			tt.end(c)
-			eventually(t, "the client is gone", func() bool { return h.node.Clients() == 0 })
-			if n := h.ended(tt.code) - before; n != 1 {
-				t.Errorf("%s: %d clients are counted out with %d:\n%s", target, n, tt.code, h.ends())
+			h.Eventually("the client is gone", func() bool { return h.Node.Clients() == 0 })
+			if n := h.Ended(tt.code) - before; n != 1 {
+				t.Errorf("%s: %d clients are counted out with %d", target, n, tt.code)
 			}
 			c.Close()
 		}
@@ -46,25 +44,4 @@ func (c *client) write(frame []byte) {
 	if _, err := c.Write(frame); err != nil {
 		c.t.Fatal(err)
 	}
-}
-
-// ends are the lines about clients that went.
-func (h *house) ends() (lines string) {
-	var page bytes.Buffer
-	h.node.Metrics.Write(&page)
-	for line := range strings.Lines(page.String()) {
-		if strings.HasPrefix(line, "stentor_client_disconnects_total{") {
-			lines += line
-		}
-	}
-	return lines
-}
-
-// ended is how many clients went with a code.
-func (h *house) ended(code int) (n int) {
-	_, rest, found := strings.Cut(h.ends(), fmt.Sprintf(`{code="%d"} `, code))
-	if found {
-		fmt.Sscan(rest, &n)
-	}
-	return n
 }

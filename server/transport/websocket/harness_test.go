@@ -2,167 +2,48 @@ package websocket
 
 import (
 	"bufio"
-	"bytes"
-	"context"
-	"io"
-	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"stentor/codec/ws"
-	"stentor/engine/memengine"
+	"stentor/codec/ws/wstest"
 	"stentor/reactor"
-	"stentor/server/auth"
-	"stentor/server/channel"
-	"stentor/server/config"
-	"stentor/server/hub"
-	"stentor/server/metrics"
-	"stentor/server/policy"
-	"stentor/server/session"
-	"stentor/server/transport/gate"
+	"stentor/server/pipetest"
 )
 
-// waitMax bounds every wait of the tests; none of them takes that long unless it fails.
-const waitMax = 10 * time.Second
-
-// house is an endpoint on a real reactor, at /ws.
+// house is a node with an endpoint on its loops, at /ws.
 type house struct {
-	t        testing.TB
-	reactor  *reactor.Reactor
-	node     *session.Node
-	endpoint *Endpoint
-	gate     *gate.Gate
-	log      logs
-	draining atomic.Bool
-	clock    atomic.Int64 // nanoseconds, for Config.Now
+	*pipetest.House
+	t testing.TB
 }
 
-// logs collects what is logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logs) lines() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Count(l.text.Bytes(), []byte("\n"))
-}
-
-// Route implements reactor.Router.
-func (h *house) Route(head *reactor.Head) reactor.Verdict {
-	if head.Path == "/ws" {
-		return h.endpoint.Route(head)
-	}
-	return reactor.Verdict{Kind: reactor.Refuse, Status: 404}
-}
-
-// open runs a house until the end of the test. Without a token its clients are anonymous. change may change the endpoint, tune what
-// the policy is made of.
-func open(t testing.TB, origins []string, change func(*Config, *gate.Config), tune ...func(*config.Config)) *house {
+// open runs a house until the end of the test.
+func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 	t.Helper()
-	h := &house{t: t}
-	log := slog.New(slog.NewTextHandler(&h.log, nil))
-	r, err := reactor.New(reactor.Config{Addr: "127.0.0.1:0", Loops: 1, CloseTimeout: time.Second}, h)
-	if err != nil {
-		t.Fatal(err)
+	c.Route = func(h *pipetest.House) func(*reactor.Head) reactor.Verdict {
+		cfg := Config{Node: h.Node, Gate: h.Gate}
+		if change != nil {
+			change(&cfg)
+		}
+		return New(cfg).Route
 	}
-	h.reactor = r
-	cfg := config.Default()
-	cfg.Client.AllowAnonymousConnectWithoutToken = true
-	cfg.Client.UserIDHTTPHeader = "X-User"
-	for _, f := range tune {
-		f(cfg)
-	}
-	rules, err := channel.NewRules(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	connection, subscription, err := auth.NewVerifiers(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := policy.New(cfg, rules, connection, subscription, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := hub.NewTable(r.Loops())
-	memory := memengine.New(memengine.Config{Stripes: 1}, table)
-	h.node = &session.Node{
-		Settings: session.SettingsOf(cfg, "test"),
-		Broker:   memory,
-		Presence: memory,
-		Table:    table,
-		Users:    hub.NewUsers(),
-		Loops:    r.Loops(),
-		Metrics:  metrics.New(metrics.Config{Loops: 1}),
-		Log:      log,
-		Now:      time.Now,
-	}
-	h.node.Start(p)
-	c := Config{Node: h.node}
-	g := gate.Config{
-		Draining: &h.draining,
-		Log:      log,
-		Now:      func() time.Time { return time.Unix(1_700_000_000, h.clock.Load()) },
-	}
-	if change != nil {
-		change(&c, &g)
-	}
-	h.gate = gate.New(g, h.origins(origins))
-	c.Gate = h.gate
-	h.endpoint = New(c)
-	h.run()
-	return h
+	return &house{pipetest.Open(t, c), t}
 }
 
 // inside is how many clients are counted.
 func (h *house) inside() int {
-	clients, _ := h.gate.Open()
+	clients, _ := h.Gate.Open()
 	return clients
 }
 
-func (h *house) origins(patterns []string) gate.Origins {
-	o, err := auth.NewOrigins(patterns, slog.New(slog.DiscardHandler))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return o
-}
+// clock goes on only when it is told to.
+type clock struct{ atomic.Int64 } // nanoseconds
 
-func (h *house) run() {
-	ended := make(chan error, 1)
-	go func() { ended <- h.reactor.Run() }()
-	select {
-	case <-h.reactor.Ready():
-	case err := <-ended:
-		h.t.Fatalf("Run: %v", err)
-	case <-time.After(waitMax):
-		h.t.Fatal("the reactor does not get ready")
-	}
-	h.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), waitMax)
-		defer cancel()
-		if err := h.reactor.Stop(ctx); err != nil {
-			h.t.Errorf("Stop: %v", err)
-		}
-		if err := <-ended; err != nil {
-			h.t.Errorf("Run: %v", err)
-		}
-		if clients, sources := h.gate.Open(); clients != 0 || sources != 0 {
-			h.t.Errorf("%d connections of %d sources are still counted", clients, sources)
-		}
-	})
-}
+func (c *clock) now() time.Time { return time.Unix(1_700_000_000, c.Load()) }
+
+func (c *clock) pass(d time.Duration) { c.Add(int64(d)) }
 
 // client is the test's end of a socket.
 type client struct {
@@ -176,12 +57,12 @@ type client struct {
 // dial sends an upgrade request and reads the answer.
 func (h *house) dial(request ws.ClientRequest) *client {
 	h.t.Helper()
-	conn, err := net.Dial("tcp", h.reactor.Addr().String())
+	conn, err := net.Dial("tcp", h.Reactor.Addr().String())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(waitMax)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(pipetest.WaitMax)); err != nil {
 		h.t.Fatal(err)
 	}
 	if request.Target == "" {
@@ -226,27 +107,7 @@ func (c *client) say(op ws.OpCode, payload string) {
 }
 
 // hear reads one frame.
-func (c *client) hear() (op ws.OpCode, payload string, err error) {
-	var buf []byte
-	for {
-		h, n, ok, err := ws.ParseHeader(buf)
-		if err != nil {
-			return 0, "", err
-		}
-		if ok {
-			body := make([]byte, h.Length)
-			_, err := io.ReadFull(c.in, body)
-			return h.OpCode, string(body), err
-		}
-		for len(buf) < n {
-			b, err := c.in.ReadByte()
-			if err != nil {
-				return 0, "", err
-			}
-			buf = append(buf, b)
-		}
-	}
-}
+func (c *client) hear() (op ws.OpCode, payload string, err error) { return wstest.ReadFrame(c.in) }
 
 // expectClose reads the next frame, which must be a close frame.
 func (c *client) expectClose(code uint16, reason string) {
@@ -258,15 +119,5 @@ func (c *client) expectClose(code uint16, reason string) {
 	gotCode, gotReason, err := ws.ParseClose([]byte(got))
 	if err != nil || gotCode != code || gotReason != reason {
 		c.t.Fatalf("closed with %d %q (%v), want %d %q", gotCode, gotReason, err, code, reason)
-	}
-}
-
-// eventually polls until ok.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(waitMax); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"stentor/codec/ws"
 	"stentor/server/config"
+	"stentor/server/pipetest"
 )
 
 // TestFramePings: a client may ask for pings of WebSocket in place of those of the protocol.
@@ -14,7 +15,7 @@ func TestFramePings(t *testing.T) {
 	quick := func(cfg *config.Config) {
 		cfg.Client.PingInterval, cfg.Client.PongTimeout = config.Duration(600*time.Millisecond), config.Duration(300*time.Millisecond)
 	}
-	h := open(t, nil, nil, quick)
+	h := open(t, pipetest.Config{Config: quick}, nil)
 	for _, target := range []string{"/ws?cf_ws_frame_ping_pong=true", "/ws?a=b&cf_ws_frame_ping%5Fpong=true"} {
 		c := h.dial(ws.ClientRequest{Target: target})
 		c.say(ws.OpText, connectJSON)

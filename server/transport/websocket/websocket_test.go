@@ -9,8 +9,8 @@ import (
 
 	"stentor/codec"
 	"stentor/codec/ws"
-	"stentor/reactor/loop"
 	"stentor/server/config"
+	"stentor/server/pipetest"
 	"stentor/server/transport/gate"
 )
 
@@ -20,7 +20,7 @@ const connectJSON = `{"id":1,"connect":{}}`
 const connectProtobuf = "\x04\x08\x01\x22\x00"
 
 func TestNegotiation(t *testing.T) {
-	h := open(t, nil, nil)
+	h := open(t, pipetest.Config{}, nil)
 	const json, protobuf = codec.JSON, codec.Protobuf
 	for _, tt := range []struct {
 		name, target, protocols string
@@ -73,7 +73,7 @@ func TestNegotiation(t *testing.T) {
 
 // TestOpCode: the kind of an incoming frame says nothing about its form, and the answer comes in the form's own kind.
 func TestOpCode(t *testing.T) {
-	h := open(t, nil, nil)
+	h := open(t, pipetest.Config{}, nil)
 	c := h.dial(ws.ClientRequest{})
 	c.say(ws.OpBinary, connectJSON)
 	if op, payload, err := c.hear(); op != ws.OpText || err != nil || !strings.HasPrefix(payload, `{"id":1,"connect":{`) {
@@ -105,7 +105,7 @@ func TestOrigin(t *testing.T) {
 		{[]string{"*"}, "https://anything.example", 101},
 	} {
 		t.Run(fmt.Sprint(tt.allowed, tt.origin), func(t *testing.T) {
-			h := open(t, tt.allowed, nil)
+			h := open(t, pipetest.Config{Origins: tt.allowed}, nil)
 			if c := h.dial(ws.ClientRequest{Origin: tt.origin}); c.status != tt.status {
 				t.Errorf("status %d, want %d", c.status, tt.status)
 			}
@@ -113,31 +113,35 @@ func TestOrigin(t *testing.T) {
 			if tt.status == 403 {
 				want = 1
 			}
-			if refused, _, _ := h.gate.Refused(); int(refused) != want || h.log.lines() != want {
-				t.Errorf("%d refused and %d lines told, want %d", refused, h.log.lines(), want)
+			if refused, _, _ := h.Gate.Refused(); int(refused) != want || h.told() != want {
+				t.Errorf("%d refused and %d lines told, want %d", refused, h.told(), want)
 			}
 		})
 	}
 }
 
+// told is how often the log was told of a page that may not connect.
+func (h *house) told() int { return strings.Count(h.Logged(), "a page of this origin may not connect") }
+
 // TestOriginsChange: a reload holds for the next request, and the log is told once a second.
 func TestOriginsChange(t *testing.T) {
-	h := open(t, nil, nil)
+	var c clock
+	h := open(t, pipetest.Config{Gate: func(g *gate.Config) { g.Now = c.now }}, nil)
 	page := ws.ClientRequest{Origin: "https://example.com"}
 	for range 3 {
 		if c := h.dial(page); c.status != 403 {
 			t.Fatalf("status %d", c.status)
 		}
 	}
-	if n := h.log.lines(); n != 1 {
+	if n := h.told(); n != 1 {
 		t.Errorf("%d lines in one second", n)
 	}
-	h.clock.Add(int64(time.Second))
+	c.pass(time.Second)
 	h.dial(page)
-	if n := h.log.lines(); n != 2 {
+	if n := h.told(); n != 2 {
 		t.Errorf("%d lines in two seconds", n)
 	}
-	h.gate.SetOrigins(h.origins([]string{"https://example.com"}))
+	h.Gate.SetOrigins(h.PagesOf("https://example.com"))
 	if c := h.dial(page); c.status != 101 {
 		t.Errorf("status %d after the reload", c.status)
 	}
@@ -145,7 +149,7 @@ func TestOriginsChange(t *testing.T) {
 
 // TestConnectionLimit: a place comes free when a connection ends.
 func TestConnectionLimit(t *testing.T) {
-	h := open(t, nil, func(_ *Config, g *gate.Config) { g.ConnectionsMax = 2 })
+	h := open(t, pipetest.Config{Gate: func(g *gate.Config) { g.ConnectionsMax = 2 }}, nil)
 	a, b := h.dial(ws.ClientRequest{}), h.dial(ws.ClientRequest{})
 	if a.status != 101 || b.status != 101 {
 		t.Fatalf("statuses %d and %d", a.status, b.status)
@@ -153,27 +157,28 @@ func TestConnectionLimit(t *testing.T) {
 	if c := h.dial(ws.ClientRequest{}); c.status != 503 {
 		t.Errorf("status %d over the limit", c.status)
 	}
-	if _, refused, _ := h.gate.Refused(); refused != 1 {
+	if _, refused, _ := h.Gate.Refused(); refused != 1 {
 		t.Errorf("%d refused", refused)
 	}
 	a.Close()
-	eventually(t, "a place comes free", func() bool { return h.dial(ws.ClientRequest{}).status == 101 })
+	h.Eventually("a place comes free", func() bool { return h.dial(ws.ClientRequest{}).status == 101 })
 	b.say(ws.OpText, "nonsense")
 	b.expectClose(3501, "bad request")
 	b.Close()
-	eventually(t, "another place comes free", func() bool { return h.dial(ws.ClientRequest{}).status == 101 })
+	h.Eventually("another place comes free", func() bool { return h.dial(ws.ClientRequest{}).status == 101 })
 }
 
 // TestConnectionRate: so many at once, then one a second.
 func TestConnectionRate(t *testing.T) {
-	h := open(t, nil, func(_ *Config, g *gate.Config) { g.ConnectionsRate = 2 })
+	var c clock
+	h := open(t, pipetest.Config{Gate: func(g *gate.Config) { g.ConnectionsRate, g.Now = 2, c.now }}, nil)
 	for i, tt := range []struct {
 		passes time.Duration
 		status int
 	}{
 		{0, 101}, {0, 101}, {0, 503}, {900 * time.Millisecond, 503}, {100 * time.Millisecond, 101}, {0, 503}, {time.Hour, 101}, {0, 101}, {0, 503},
 	} {
-		h.clock.Add(int64(tt.passes))
+		c.pass(tt.passes)
 		if c := h.dial(ws.ClientRequest{}); c.status != tt.status {
 			t.Fatalf("request %d: status %d, want %d", i, c.status, tt.status)
 		}
@@ -182,25 +187,28 @@ func TestConnectionRate(t *testing.T) {
 
 // TestDraining: newcomers are told where they are wrong, with a close frame.
 func TestDraining(t *testing.T) {
-	h := open(t, nil, func(_ *Config, g *gate.Config) { g.ConnectionsMax = 10 })
-	h.draining.Store(true)
+	h := open(t, pipetest.Config{Gate: func(g *gate.Config) { g.ConnectionsMax = 10 }}, nil)
+	h.Draining.Store(true)
 	c := h.dial(ws.ClientRequest{})
 	if c.status != 101 {
 		t.Fatalf("status %d", c.status)
 	}
 	c.expectClose(3001, "shutdown")
 	c.Close()
-	eventually(t, "the connection is counted out", func() bool { return h.inside() == 0 })
+	h.Eventually("the connection is counted out", func() bool { return h.inside() == 0 })
 }
 
 // TestUserHeader: the header of a trusted proxy names the user, where it is configured.
 func TestUserHeader(t *testing.T) {
 	for _, configured := range []bool{false, true} {
-		h := open(t, nil, func(_ *Config, g *gate.Config) {
-			if configured {
-				g.UserIDHeader = "X-User"
-			}
-		}, func(cfg *config.Config) { cfg.Client.AllowAnonymousConnectWithoutToken = false })
+		h := open(t, pipetest.Config{
+			Config: func(c *config.Config) { c.Client.Insecure, c.Client.UserIDHTTPHeader = false, "X-User" },
+			Gate: func(g *gate.Config) {
+				if !configured {
+					g.UserIDHeader = ""
+				}
+			},
+		}, nil)
 		c := h.dial(ws.ClientRequest{Header: "x-user: 42\r\n"})
 		c.say(ws.OpText, connectJSON)
 		if !configured {
@@ -210,7 +218,7 @@ func TestUserHeader(t *testing.T) {
 		if _, payload, err := c.hear(); err != nil || !strings.Contains(payload, `"connect"`) {
 			t.Fatalf("heard %q (%v)", payload, err)
 		}
-		if sessions := h.node.Users.Sessions(nil, "42"); len(sessions) != 1 {
+		if sessions := h.Node.Users.Sessions(nil, "42"); len(sessions) != 1 {
 			t.Errorf("%d sessions of the user in the header", len(sessions))
 		}
 	}
@@ -218,7 +226,7 @@ func TestUserHeader(t *testing.T) {
 
 // TestMessageLimit: a larger message ends the client, with a code that SDKs take as final.
 func TestMessageLimit(t *testing.T) {
-	h := open(t, nil, func(c *Config, _ *gate.Config) { c.MessageBytesMax = 100 })
+	h := open(t, pipetest.Config{}, func(c *Config) { c.MessageBytesMax = 100 })
 	c := h.dial(ws.ClientRequest{})
 	c.say(ws.OpText, connectJSON+strings.Repeat(" ", 79))
 	if _, payload, err := c.hear(); err != nil || !strings.Contains(payload, `"connect"`) {
@@ -230,38 +238,20 @@ func TestMessageLimit(t *testing.T) {
 
 // TestClose: a disconnect is a close frame with its code; "connection closed" is none at all.
 func TestClose(t *testing.T) {
-	h := open(t, nil, nil)
+	h := open(t, pipetest.Config{}, nil)
 	for _, d := range []codec.Disconnect{codec.DisconnectForceReconnect, {Code: 4999, Reason: strings.Repeat("r", 200)}, codec.DisconnectConnectionClosed} {
 		c := h.dial(ws.ClientRequest{})
 		c.say(ws.OpText, connectJSON)
 		if _, _, err := c.hear(); err != nil {
 			t.Fatal(err)
 		}
-		l := h.reactor.Loops()[0]
-		if l.Post(everybody{l, d}, nil, 0) {
-			l.Wake()
-		}
+		h.Disconnect(d)
 		if d.Code != codec.DisconnectConnectionClosed.Code {
 			c.expectClose(uint16(d.Code), d.Reason[:min(len(d.Reason), 123)])
 			c.Close()
 		} else if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
 			t.Errorf("read %q (%v), want the end", rest, err)
 		}
-		eventually(t, "the client is gone", func() bool { return h.node.Clients() == 0 })
+		h.Eventually("the client is gone", func() bool { return h.Node.Clients() == 0 })
 	}
-}
-
-// everybody gives an order to all who live on a loop.
-type everybody struct {
-	loop  *loop.Loop
-	order any
-}
-
-// Take implements loop.Recipient.
-func (e everybody) Take(l *loop.Loop, _ any) { l.Ready(e) }
-
-// Turn implements loop.Task.
-func (e everybody) Turn(b *loop.Budget) bool {
-	e.loop.Visit(0, b, func(_ loop.Handle, r loop.Resident) { r.Order(e.order) })
-	return false
 }

@@ -51,7 +51,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer wt.CloseWithError(0, "")
-	if stream := s.awaitStream(wt); stream != nil {
+	if stream := s.awaitStream(wt); stream != nil && s.cfg.Gate.Holds(ticket) {
 		s.speak(wt, stream, wish)
 	}
 }

@@ -3,14 +3,9 @@ package webtransport
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -20,11 +15,9 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/webtransport-go"
-	"go.uber.org/goleak"
 
 	"stentor/codec"
-	"stentor/engine"
-	"stentor/engine/memengine"
+	"stentor/server/certs/certtest"
 	"stentor/server/pipetest"
 )
 
@@ -37,22 +30,13 @@ type house struct {
 	client *tls.Config
 }
 
-func memory(n engine.Node) pipetest.Engine { return memengine.New(memengine.Config{Stripes: 1}, n) }
-
-// open runs a house until the end of the test, when no goroutine may be left of it.
+// open runs a house until the end of the test.
 func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 	t.Helper()
 	t.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"))
-	})
-	c.Engine = memory
 	h := &house{House: pipetest.Open(t, c), t: t}
-	cert := certificate(t)
-	roots := x509.NewCertPool()
-	roots.AddCert(cert.Leaf)
-	h.client = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", NextProtos: []string{http3.NextProtoH3}}
+	ca := certtest.New(t)
+	h.client = &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1", NextProtos: []string{http3.NextProtoH3}}
 	cfg := Config{
 		Node:  h.Node,
 		Pipes: h.Pipes,
@@ -61,7 +45,7 @@ func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s %s", r.Proto, r.URL.Path)
 		}),
-		TLS:             &tls.Config{Certificates: []tls.Certificate{cert}},
+		TLS:             &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, certtest.Leaf{}).TLS}},
 		MessageBytesMax: 1000,
 		Log:             h.Log,
 	}
@@ -74,46 +58,23 @@ func open(t testing.TB, c pipetest.Config, change func(*Config)) *house {
 	}
 	h.addr = socket.LocalAddr().String()
 	h.server = New(cfg)
-	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(socket) }()
-	t.Cleanup(func() {
+	h.Serve(func() error { return h.server.Serve(socket) }, func() {
 		h.server.Stop()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
 		socket.Close()
 	})
 	return h
 }
 
-// certificate makes one for 127.0.0.1 that signs itself.
-func certificate(t testing.TB) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+// quic is how clients speak QUIC: they say now and then that they are there.
+func (h *house) quic() *quic.Config {
+	return &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true, KeepAlivePeriod: 200 * time.Millisecond}
 }
 
 // dialer makes sessions of another library.
 func (h *house) dialer() *webtransport.Transport {
 	d := &webtransport.Transport{
 		TLSClientConfig: h.client,
-		QUICConfig:      &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true},
+		QUICConfig:      h.quic(),
 	}
 	h.t.Cleanup(func() { d.Close() })
 	return d
@@ -156,15 +117,31 @@ func (h *house) connect(form codec.Form, say string) *client {
 
 func (h *house) speak(session *webtransport.Session, form codec.Form, say string) *client {
 	h.t.Helper()
+	c := h.open(session, form)
+	c.say(say)
+	return c
+}
+
+// expectNothing speaks on a session that there is no place for.
+func (h *house) expectNothing(session *webtransport.Session) {
+	h.t.Helper()
+	c := h.open(session, codec.JSON)
+	_, _ = c.Write([]byte(commandsOf(h.t, codec.JSON, connect))) // the server may have had enough before all is written
+	if r, err := c.hear(); err == nil {
+		h.t.Errorf("heard %+v", r)
+	}
+}
+
+// open opens the one stream of a session.
+func (h *house) open(session *webtransport.Session, form codec.Form) *client {
+	h.t.Helper()
 	stream, err := session.OpenStreamSync(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { _ = session.CloseWithError(0, "") })
 	_ = stream.SetDeadline(time.Now().Add(pipetest.WaitMax))
-	c := &client{stream, h, session, form, bufio.NewReader(stream)}
-	c.say(say)
-	return c
+	return &client{stream, h, session, form, bufio.NewReader(stream)}
 }
 
 func (c *client) say(s string) {

@@ -37,7 +37,6 @@ import (
 // Limits of a connection.
 const (
 	handshakeTimeout = 5 * time.Second
-	idleTimeout      = 60 * time.Second // longer than the interval of pings
 	headerBytesMax   = 16 << 10
 	streamsMax       = 100 // at once, requests and those of WebTransport
 	uniStreamsMax    = 8   // HTTP/3 needs three
@@ -62,6 +61,7 @@ const (
 )
 
 const (
+	idleTimeoutDefault   = 60 * time.Second // longer than the interval of pings
 	streamTimeoutDefault = 10 * time.Second
 	lingerTimeoutDefault = 2 * time.Second
 )
@@ -77,6 +77,7 @@ type Config struct {
 
 	MessageBytesMax int           // of one command
 	ConnsMax        int           // of QUIC; 4096 if 0
+	IdleTimeout     time.Duration // without a packet, or without a request; 60 s if 0
 	StreamTimeout   time.Duration // for the client to open its stream; 10 s if 0
 	LingerTimeout   time.Duration // for the client to read its last message; 2 s if 0
 
@@ -99,15 +100,16 @@ type Server struct {
 // New makes a server, which serves nobody before Serve.
 func New(cfg Config) *Server {
 	or(&cfg.ConnsMax, connsMaxDefault)
+	or(&cfg.IdleTimeout, idleTimeoutDefault)
 	or(&cfg.StreamTimeout, streamTimeoutDefault)
 	or(&cfg.LingerTimeout, lingerTimeoutDefault)
 	s := &Server{cfg: cfg}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.wt = webtransport.Server{
 		H3: &http3.Server{
-			Handler:        http.HandlerFunc(s.serve),
+			Handler:        watched(s.serve),
+			ConnContext:    s.watch,
 			MaxHeaderBytes: headerBytesMax,
-			IdleTimeout:    idleTimeout,
 			Logger:         slog.New(slog.DiscardHandler),
 		},
 		ReorderingTimeout: reorderTimeout,
@@ -133,7 +135,7 @@ func (s *Server) Serve(socket net.PacketConn) error {
 	defer transport.Close()
 	l, err := transport.Listen(http3.ConfigureTLSConfig(s.cfg.TLS), &quic.Config{
 		HandshakeIdleTimeout:             handshakeTimeout,
-		MaxIdleTimeout:                   idleTimeout,
+		MaxIdleTimeout:                   s.cfg.IdleTimeout,
 		MaxIncomingStreams:               streamsMax,
 		MaxIncomingUniStreams:            uniStreamsMax,
 		InitialStreamReceiveWindow:       streamWindow,

@@ -6,13 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/webtransport-go"
 
 	"stentor/codec"
 	"stentor/server/config"
@@ -153,9 +153,29 @@ func TestFull(t *testing.T) {
 	h := open(t, pipetest.Config{Pipes: func(c *pipe.Config) { c.ConnsMax = 1 }}, nil)
 	a := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect))
 	a.expectConnect()
-	b := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect))
-	if r, err := b.hear(); err == nil {
-		t.Errorf("heard %+v", r)
+	session, _ := h.dial("", nil)
+	h.expectNothing(session)
+}
+
+// TestLimitLater: sessions that were there before others took the last place do not pass the limit when they begin to speak.
+func TestLimitLater(t *testing.T) {
+	for name, limit := range map[string]func(*gate.Config){
+		"of all":        func(c *gate.Config) { c.ConnectionsMax = 1 },
+		"of an address": func(c *gate.Config) { c.PerAddressMax = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, pipetest.Config{Gate: limit}, nil)
+			first, status1 := h.dial("", nil)
+			second, status2 := h.dial("", nil)
+			if status1 != 200 || status2 != 200 {
+				t.Fatalf("statuses %d and %d", status1, status2)
+			}
+			h.speak(first, codec.JSON, commandsOf(t, codec.JSON, connect)).expectConnect()
+			h.expectNothing(second)
+			if _, byLimit, byAddress := h.Gate.Refused(); byLimit+byAddress != 1 {
+				t.Errorf("%d and %d are counted as refused", byLimit, byAddress)
+			}
+		})
 	}
 }
 
@@ -175,6 +195,25 @@ func TestDraining(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
 	h.Draining.Store(true)
 	h.connect(codec.JSON, "").expectDisconnect(3001)
+}
+
+// TestStop: clients that are there are gone, in whatever they were about.
+func TestStop(t *testing.T) {
+	h := open(t, pipetest.Config{}, nil)
+	speaking := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect))
+	speaking.expectConnect()
+	silent, _ := h.dial("", nil)
+	half := h.connect(codec.JSON, `{"id":1,`)
+	h.Eventually("two are there", func() bool { return h.Pipes.Conns() == 2 })
+	h.server.Stop()
+	for _, s := range []*webtransport.Session{speaking.session, silent, half.session} {
+		select {
+		case <-s.Context().Done():
+		case <-time.After(pipetest.WaitMax):
+			t.Error("a session goes on")
+		}
+	}
+	h.Eventually("all are gone", func() bool { return h.Pipes.Conns() == 0 && h.server.Conns() == 0 })
 }
 
 // TestSlow: a client that does not read is ended, and nobody else has to wait for it.
@@ -204,6 +243,45 @@ func TestSlow(t *testing.T) {
 	}
 	_ = good.session.CloseWithError(0, "")
 	reading.Wait()
+}
+
+// TestUnread: what a client sends besides its stream is not read, and is bounded: it does not keep the client from being served.
+func TestUnread(t *testing.T) {
+	h := open(t, pipetest.Config{}, nil)
+	c := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect, subscribe("news")))
+	c.expectConnect()
+	c.expect("a subscribe reply", func(r codec.Reply) bool { return r.Subscribe != nil })
+	for range 1000 {
+		_ = c.session.SendDatagram(make([]byte, 1000))
+	}
+	streams := 0
+	for ; streams < 2*streamsMax; streams++ {
+		s, err := c.session.OpenStream()
+		if err != nil {
+			break
+		}
+		if _, err := s.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uni := 0
+	for ; uni < 2*uniStreamsMax; uni++ {
+		s, err := c.session.OpenUniStream()
+		if err != nil {
+			break
+		}
+		if _, err := s.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if streams > streamsMax || uni > uniStreamsMax {
+		t.Errorf("%d streams, and %d one way", streams, uni)
+	}
+	if h.Node.Clients() != 1 || h.Pipes.Conns() != 1 {
+		t.Errorf("%d clients on %d pipes", h.Node.Clients(), h.Pipes.Conns())
+	}
+	h.Publish("news", "1")
+	c.expectPub("1")
 }
 
 // TestFlood: a client that sends more than it is answered is slowed down, and ended when it does not read.
@@ -254,6 +332,53 @@ func TestConns(t *testing.T) {
 	h.Eventually("all places are free", func() bool { return h.server.Conns() == 0 })
 }
 
+// TestIdle: a connection without a request does not last, though its client keeps it alive and has begun streams. One with a request
+// does.
+func TestIdle(t *testing.T) {
+	h := open(t, pipetest.Config{}, func(c *Config) { c.IdleTimeout = 2 * time.Second })
+	busy := h.connect(codec.JSON, commandsOf(t, codec.JSON, connect))
+	busy.expectConnect()
+	ctx, cancel := context.WithTimeout(t.Context(), pipetest.WaitMax)
+	defer cancel()
+	all := map[string]*quic.Conn{}
+	for name, begin := range map[string]string{
+		"nothing":                   "",
+		"one byte":                  "\x01",
+		"half a head":               "\x01\x40\x64half",
+		"half a stream's beginning": "\x40\x41",
+		"a stream of no session":    "\x40\x41\x04hello",
+		"a frame of no meaning":     "\x40\x21\x01x",
+	} {
+		c, err := quic.DialAddr(ctx, h.addr, h.client, h.quic())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			stream, err := c.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if begin == "" {
+				continue
+			}
+			if _, err := stream.Write([]byte(begin)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all[name] = c
+	}
+	for name, c := range all {
+		select {
+		case <-c.Context().Done():
+		case <-ctx.Done():
+			t.Errorf("%s: the connection goes on", name)
+		}
+		_ = c.CloseWithError(0, "")
+	}
+	busy.say(`{"id":2,"rpc":{}}` + "\n") // it has been there for longer than all of them
+	busy.expect("an answer", func(r codec.Reply) bool { return r.ID == 2 })
+}
+
 // TestPackets: what is not QUIC, or only begins, takes nothing for long.
 func TestPackets(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
@@ -300,7 +425,7 @@ func TestAnnounce(t *testing.T) {
 func TestMany(t *testing.T) {
 	h := open(t, pipetest.Config{}, nil)
 	const clients, messages = 100, 10
-	before := footprint()
+	before := pipetest.Measure()
 	var all []*client
 	for range clients {
 		all = append(all, h.connect(codec.JSON, commandsOf(t, codec.JSON, connect, subscribe("news"))))
@@ -309,9 +434,7 @@ func TestMany(t *testing.T) {
 		c.expectConnect()
 		c.expect("a subscribe reply", func(r codec.Reply) bool { return r.Subscribe != nil })
 	}
-	after := footprint()
-	t.Logf("a client with a connection of its own, both ends together: %d bytes of heap, %d of stack, %.1f goroutines",
-		(after[0]-before[0])/clients, (after[1]-before[1])/clients, float64(after[2]-before[2])/clients)
+	t.Logf("a client with a connection of its own, both ends together: %s", pipetest.Measure().Each(clients, before))
 	for n := range messages {
 		h.Publish("news", fmt.Sprint(n))
 	}
@@ -329,11 +452,4 @@ func TestMany(t *testing.T) {
 		})
 	}
 	reading.Wait()
-}
-
-func footprint() [3]int {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return [3]int{int(m.HeapAlloc), int(m.StackInuse), runtime.NumGoroutine()}
 }
