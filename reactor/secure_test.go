@@ -325,6 +325,26 @@ func TestTLSHalfRecordBehindRequests(t *testing.T) {
 	})
 }
 
+// Half a record that came before its conn became a stream has a deadline from then on.
+func TestTLSHalfRecordBeforeStream(t *testing.T) {
+	ch := make(chan *pipe, 1)
+	r := start(t, Config{TLS: serverTLS(), FragmentTimeout: 300 * time.Millisecond}, serving(waiter(ch, func(p *pipe) {
+		p.onOrder = func(p *pipe, _ any) { p.c.Stream(Response{Body: []byte("begun\n")}, p) }
+	})))
+	c := dialTLS(t, r, clientTLS(tls.VersionTLS13))
+	c.say(post("/x", "1"))
+	p := <-ch
+	if _, err := io.WriteString(tcpOf(c.Conn), "\x17\x03\x03\x40\x00half"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is accounted for", func() bool { return r.Stats().QueuedBytes > 0 })
+	r.Loops()[0].Order(handleOf(r, p), nil)
+	c.head()
+	if body, err := io.ReadAll(c.in); !strings.Contains(string(body), "begun\n") || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
 // Slow clients over TLS are those without: they are closed with 3008 and see whole frames in order, or get all when they go on.
 func TestTLSSlowReader(t *testing.T) {
 	router, ch := conns(silent)

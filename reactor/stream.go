@@ -61,6 +61,9 @@ func (c *Conn) Stream(r Response, recv Receiver) bool {
 	}
 	c.need = uint32(c.waiting())
 	c.drain()
+	if s := c.secured(); s != nil {
+		s.unfinished() // it has a deadline from now on
+	}
 	return true
 }
 
