@@ -453,6 +453,7 @@ func TestBodiesAreShed(t *testing.T) {
 	}
 	eventually(t, "all accepted", func() bool { return r.Stats().Accepted == 30 })
 	eventually(t, "enough of them are gone", func() bool { s := r.Stats(); return s.Conns < 20 && s.QueuedBytes <= 512<<10 })
+	eventually(t, "they are counted", func() bool { s := r.Stats(); return int(s.Shed) == 30-s.Conns && s.Slow == 0 })
 }
 
 // A client that pipelines and does not read is not served faster than it reads, and nothing piles up.

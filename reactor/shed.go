@@ -140,6 +140,9 @@ func (v *victim) end(d *driver) (gone bool) {
 		v.weight = v.c.weight()
 		return false
 	default:
+		if v.c.state != stateClosing && v.c.state != stateLinger { // those have been counted with what closed them
+			d.stats.shed.Add(1)
+		}
 		v.c.hangUp()
 		return true
 	}

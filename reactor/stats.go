@@ -56,7 +56,7 @@ type Stats struct {
 	BodyTimeouts uint64
 	Early        uint64 // closed because they sent too much before they were answered, or on a stream
 
-	Slow             uint64 // closed with Config.Slow, those shed included
+	Slow             uint64 // closed with Config.Slow, those that were shed while open included
 	Shed             uint64 // closed because all loops together held too much
 	WriteErrors      uint64
 	Violations       uint64 // of the WebSocket protocol
