@@ -40,6 +40,8 @@
 //     still be inside Write.
 //   - Its outbound buffer copies and has no bound. It is given more only while it is empty, 64 KiB at most.
 //   - Discard(0) discards everything, and Peek copies whatever spans two reads: drop and Conn.need see to both.
+//   - Discard gives back the memory of what Peek has copied: nothing of a head is looked at after consume.
+//   - Enroll reports success for a socket that its poller has not taken, and panics for one whose peer has gone: see enrollOn.
 //   - An error of accept other than EAGAIN ends the engine, and Run then returns nil. MaxConns keeps clear of the descriptor
 //     limit, and Run turns an end that nobody asked for into an error.
 package reactor

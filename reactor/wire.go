@@ -40,9 +40,9 @@ func plausible(b []byte) bool { return b[1] == 3 && recordBytes(b) <= recordHead
 const wireBufferBytes = 4 << 10
 
 // errWait is a temporary net.Error.
-type waitError struct{}
-
 var errWait net.Error = waitError{}
+
+type waitError struct{}
 
 func (waitError) Error() string   { return "the rest of the record has not arrived" }
 func (waitError) Timeout() bool   { return true }
