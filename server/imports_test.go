@@ -47,6 +47,7 @@ var importTable = []rule{
 	{from: "server/auth", deny: []string{"server/transport/...", "server/hub"}},
 	{from: "server/policy", deny: []string{"server/transport/...", "server/hub"}},
 	{from: "server/api", deny: []string{"reactor/...", "server/transport/..."}},
+	{from: "server/quiet", only: []string{}},
 	{from: "server/probe", only: []string{"codec", "engine", "reactor/loop", "server/hub"}},
 	{from: "server/cluster", deny: []string{"reactor/...", "server/transport/...", "server/hub", "server/session"}},
 	{from: "server/cluster/control", only: []string{}},

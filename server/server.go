@@ -27,6 +27,7 @@ import (
 	"stentor/server/metrics"
 	"stentor/server/policy"
 	"stentor/server/probe"
+	"stentor/server/quiet"
 	"stentor/server/session"
 	"stentor/server/transport/gate"
 )
@@ -76,6 +77,7 @@ type Server struct {
 	api      *api.API
 	prober   *probe.Prober
 	draining atomic.Bool
+	panics   quiet.Line // of HTTP requests
 
 	external, internal, challenges *http.Server // internal is nil without internal_port, challenges without ACME over HTTP
 	internalListener               net.Listener

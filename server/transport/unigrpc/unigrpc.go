@@ -32,6 +32,7 @@ import (
 
 	"stentor/codec"
 	"stentor/server/metrics"
+	"stentor/server/quiet"
 	"stentor/server/session"
 	"stentor/server/transport/gate"
 	"stentor/server/transport/pipe"
@@ -81,8 +82,9 @@ type Config struct {
 
 // Server serves Consume. Make it with New.
 type Server struct {
-	cfg  Config
-	grpc *grpc.Server
+	cfg    Config
+	grpc   *grpc.Server
+	panics quiet.Line
 }
 
 // New makes a server, which serves nobody before Serve.
@@ -155,7 +157,7 @@ func (s *Server) Stop(ctx context.Context) {
 func (s *Server) consume(_ any, stream grpc.ServerStream) (err error) {
 	defer func() {
 		if v := recover(); v != nil { // grpc-go would let it end the process
-			s.cfg.Log.Error("panic in a call; its stream is ended", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.panics.Say(s.cfg.Log, slog.LevelError, "panic in a call; its stream is ended", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
 	}()
