@@ -61,7 +61,7 @@ func (s *Server) listen() error {
 		address = h.Address
 	}
 	if s.internalListener, err = net.Listen("tcp", net.JoinHostPort(address, h.InternalPort)); err != nil {
-		return fmt.Errorf("http_server.internal_port: %w; choose another port, or stop what listens there", err)
+		return placeInternal.refused(err)
 	}
 	s.internal = s.httpServer(s.surviving(private))
 	return nil

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -80,7 +79,7 @@ func (s *Server) listenForChallenges() error {
 	}
 	l, err := net.Listen("tcp", c.HTTPAddr)
 	if err != nil {
-		return fmt.Errorf("http_server.tls_autocert.http_addr: %w; choose another one that port 80 leads to, or stop what listens there", err)
+		return placeChallenges.refused(err)
 	}
 	s.challengesListener = l
 	s.challenges = s.httpServer(s.certs.Authority.HTTPHandler())

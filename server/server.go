@@ -297,7 +297,7 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err := <-ended:
 		s.stop(context.Background())
-		return err
+		return placeOf(&s.cfg.HTTPServer, err).refused(err)
 	case <-ctx.Done():
 	}
 	err := s.shutdown(reactorDone)

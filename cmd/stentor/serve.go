@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -80,7 +77,7 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 	err = s.Run(ctx)
 	cancel()
 	watch.Wait()
-	return listenRemedy(err)
+	return err
 }
 
 // untilSignal returns a context that ends at the first SIGINT or SIGTERM. The second one calls hurry.
@@ -98,22 +95,6 @@ func untilSignal(ctx context.Context, hurry func()) (context.Context, context.Ca
 		signal.Stop(signals)
 		cancel()
 	}
-}
-
-// listenRemedy names the option of a port that cannot be had, and what to do.
-func listenRemedy(err error) error {
-	var listen *net.OpError // without the names of those who passed it on
-	switch {
-	case !errors.As(err, &listen):
-		return err
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("http_server.port: %w; choose another port, or stop what listens there", listen)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("http_server.address: %w; choose an address of this machine", listen)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("http_server.port: %w; choose a port above 1023, or give the program the capability CAP_NET_BIND_SERVICE", listen)
-	}
-	return err
 }
 
 // announce says what runs where.
