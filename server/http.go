@@ -60,9 +60,12 @@ func (s *Server) listen() error {
 	if address == "" {
 		address = h.Address
 	}
-	if s.internalListener, err = net.Listen("tcp", net.JoinHostPort(address, h.InternalPort)); err != nil {
+	l, err := net.Listen("tcp", net.JoinHostPort(address, h.InternalPort))
+	if err != nil {
 		return placeInternal.refused(err)
 	}
+	s.internalListener = &bounded{Listener: l, most: int64(s.cfg.Reactor.HTTPMaxConnections), free: freeConns, sockets: s.reactor.Guests(), log: s.log,
+		text: "connections of the internal port are cut off because there are too many; close idle ones, or raise reactor.http_max_connections"}
 	s.internal = s.httpServer(s.surviving(private))
 	return nil
 }

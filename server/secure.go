@@ -81,7 +81,9 @@ func (s *Server) listenForChallenges() error {
 	if err != nil {
 		return placeChallenges.refused(err)
 	}
-	s.challengesListener = l
+	s.challengesListener = &bounded{Listener: l, most: challengeConnsMax, free: freeConns, sockets: s.reactor.Guests(), log: s.log,
+		text: "connections of http_server.tls_autocert.http_addr are cut off because there are too many; if the ACME authority does not get through, " +
+			"keep others away from that port"}
 	s.challenges = s.httpServer(s.certs.Authority.HTTPHandler())
 	return nil
 }
