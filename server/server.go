@@ -258,6 +258,14 @@ func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
 // TLSAddr is where the port listens that speaks TLS alone, nil if there is none.
 func (s *Server) TLSAddr() net.Addr { return s.reactor.TLSAddr() }
 
+// InternalAddr is where the internal port listens, nil if there is none.
+func (s *Server) InternalAddr() net.Addr {
+	if s.internal == nil {
+		return nil
+	}
+	return s.internalListener.Addr()
+}
+
 // Ready is closed when the server accepts clients.
 func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 

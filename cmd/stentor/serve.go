@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -101,9 +102,14 @@ func untilSignal(ctx context.Context, hurry func()) (context.Context, context.Ca
 func announce(s *server.Server, cfg *config.Config, file string, log *slog.Logger) {
 	log.Info("serving",
 		"version", version, "go", runtime.Version(), "pid", os.Getpid(), "engine", cfg.BrokerType(), "presence", cfg.PresenceType(), "config", file,
-		"address", s.Addr().String(), "tls", cfg.HTTPServer.Secure(), "loops", s.Loops(), "max_connections", s.MaxConnections())
-	if secure := s.TLSAddr(); secure != nil {
-		log.Info("serving TLS", "address", secure.String())
+		"address", s.Addr().String(), "tls", cfg.HTTPServer.Scheme() == "https", "loops", s.Loops(), "max_connections", s.MaxConnections())
+	for _, other := range []struct {
+		what string
+		at   net.Addr
+	}{{"TLS", s.TLSAddr()}, {"HTTP/3", s.HTTP3Addr()}, {"uni_grpc", s.GRPCAddr()}, {"the internal port", s.InternalAddr()}} {
+		if other.at != nil {
+			log.Info("serving "+other.what, "address", other.at.String())
+		}
 	}
 	if cfg.Reactor.MaxConnections == 0 {
 		warnFewConnections(s.MaxConnections(), log)
