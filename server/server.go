@@ -15,6 +15,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/quiet"
 	"stentor/reactor"
 	"stentor/reactor/loop"
 	"stentor/server/api"
@@ -27,7 +28,6 @@ import (
 	"stentor/server/metrics"
 	"stentor/server/policy"
 	"stentor/server/probe"
-	"stentor/server/quiet"
 	"stentor/server/session"
 	"stentor/server/transport/gate"
 )

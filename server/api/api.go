@@ -9,10 +9,10 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/quiet"
 	"stentor/server/auth"
 	"stentor/server/channel"
 	"stentor/server/metrics"
-	"stentor/server/quiet"
 )
 
 // Broker is where publications go, and where they are kept.

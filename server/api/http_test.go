@@ -14,7 +14,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
-	"stentor/server/quiet"
+	"stentor/quiet"
 )
 
 // answers of many tests.

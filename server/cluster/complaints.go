@@ -3,8 +3,8 @@ package cluster
 import (
 	"log/slog"
 
+	"stentor/quiet"
 	"stentor/server/metrics"
-	"stentor/server/quiet"
 )
 
 // complaint is one kind of trouble.

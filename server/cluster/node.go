@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"stentor/engine"
+	"stentor/quiet"
 	"stentor/server/api"
 	"stentor/server/channel"
 	"stentor/server/cluster/control"
 	"stentor/server/metrics"
-	"stentor/server/quiet"
 )
 
 // Local is this node without the others.

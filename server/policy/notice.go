@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"stentor/quiet"
 	"stentor/server/channel"
-	"stentor/server/quiet"
 )
 
 // clipBytes is the most of a client's text that a notice repeats.

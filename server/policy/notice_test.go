@@ -12,8 +12,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"stentor/codec"
+	"stentor/quiet"
 	"stentor/server/config"
-	"stentor/server/quiet"
 )
 
 // What a newcomer runs into says in the log what to change.

@@ -12,12 +12,12 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/quiet"
 	"stentor/reactor/loop"
 	"stentor/server/config"
 	"stentor/server/hub"
 	"stentor/server/metrics"
 	"stentor/server/policy"
-	"stentor/server/quiet"
 )
 
 // Settings are the limits and periods of all sessions.

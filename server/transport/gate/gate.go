@@ -14,9 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stentor/quiet"
 	"stentor/reactor/loop"
 	"stentor/server/metrics"
-	"stentor/server/quiet"
 	"stentor/server/session"
 )
 

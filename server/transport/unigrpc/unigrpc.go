@@ -31,8 +31,8 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"stentor/codec"
+	"stentor/quiet"
 	"stentor/server/metrics"
-	"stentor/server/quiet"
 	"stentor/server/session"
 	"stentor/server/transport/gate"
 	"stentor/server/transport/pipe"
