@@ -38,11 +38,16 @@ func (l *Line) Due(now time.Time) (suppressed int64, ok bool) {
 
 // Say logs a line, if it is due. Its arguments are made in any case: where that costs much, ask Due first.
 func (l *Line) Say(log *slog.Logger, level slog.Level, text string, args ...any) {
+	l.SayAt(time.Now(), log, level, text, args...)
+}
+
+// SayAt is Say by another clock.
+func (l *Line) SayAt(now time.Time, log *slog.Logger, level slog.Level, text string, args ...any) {
 	ctx := context.Background()
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	suppressed, ok := l.Due(time.Now())
+	suppressed, ok := l.Due(now)
 	if !ok {
 		return
 	}

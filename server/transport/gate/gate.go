@@ -80,7 +80,8 @@ const originLoggedMax = 200
 // tellOrigin logs what to change.
 func (g *Gate) tellOrigin(origin string) {
 	g.refusedOrigin.Add(1)
-	g.strangers.Say(g.cfg.Log, slog.LevelInfo, "a page of this origin may not connect; to allow it, add the origin to client.allowed_origins",
+	g.strangers.SayAt(g.cfg.Now(), g.cfg.Log, slog.LevelInfo,
+		"a page of this origin may not connect; to allow it, add the origin to client.allowed_origins",
 		"origin", origin[:min(len(origin), originLoggedMax)])
 }
 
