@@ -258,6 +258,14 @@ func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
 // TLSAddr is where the port listens that speaks TLS alone, nil if there is none.
 func (s *Server) TLSAddr() net.Addr { return s.reactor.TLSAddr() }
 
+// ChallengesAddr is where an ACME authority may ask over HTTP, nil if it may not.
+func (s *Server) ChallengesAddr() net.Addr {
+	if s.challenges == nil {
+		return nil
+	}
+	return s.challengesListener.Addr()
+}
+
 // InternalAddr is where the internal port listens, nil if there is none.
 func (s *Server) InternalAddr() net.Addr {
 	if s.internal == nil {

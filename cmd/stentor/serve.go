@@ -106,7 +106,8 @@ func announce(s *server.Server, cfg *config.Config, file string, log *slog.Logge
 	for _, other := range []struct {
 		what string
 		at   net.Addr
-	}{{"TLS", s.TLSAddr()}, {"HTTP/3", s.HTTP3Addr()}, {"uni_grpc", s.GRPCAddr()}, {"the internal port", s.InternalAddr()}} {
+	}{{"TLS", s.TLSAddr()}, {"HTTP/3", s.HTTP3Addr()}, {"uni_grpc", s.GRPCAddr()}, {"the internal port", s.InternalAddr()},
+		{"ACME over HTTP", s.ChallengesAddr()}} {
 		if other.at != nil {
 			log.Info("serving "+other.what, "address", other.at.String())
 		}

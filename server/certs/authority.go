@@ -262,7 +262,7 @@ func (a *Authority) tend(ctx context.Context, h *host) {
 		}
 		wait := retry + rand.N(retry/4)
 		a.log.Warn("no certificate from the ACME authority", "host", h.name, "error", err, "retry_in", wait.Round(time.Second),
-			"remedy", "the name must lead to this machine, and the authority must reach it on port 443, or on port 80 with http_server.tls_autocert.http")
+			"remedy", "this machine must reach the authority, and the authority this machine by that name, on port 443, or on port 80 with http_server.tls_autocert.http")
 		if !pause.For(ctx, wait) {
 			return
 		}
