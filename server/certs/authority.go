@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -262,7 +263,7 @@ func (a *Authority) tend(ctx context.Context, h *host) {
 		}
 		wait := retry + rand.N(retry/4)
 		a.log.Warn("no certificate from the ACME authority", "host", h.name, "error", err, "retry_in", wait.Round(time.Second),
-			"remedy", "this machine must reach the authority, and the authority this machine by that name, on port 443, or on port 80 with http_server.tls_autocert.http")
+			"remedy", remedyOf(err))
 		if !pause.For(ctx, wait) {
 			return
 		}
@@ -270,6 +271,15 @@ func (a *Authority) tend(ctx context.Context, h *host) {
 	for pause.For(ctx, renewalCheck) {
 		a.watch(h)
 	}
+}
+
+// remedyOf says what to do when there is no certificate because of err.
+func remedyOf(err error) string {
+	if _, isFile := errors.AsType[*fs.PathError](err); isFile {
+		return "let the server write to the directory http_server.tls_autocert.cache_dir"
+	}
+	return "this machine must reach the authority, and the authority this machine by that name, on port 443, or on port 80 with " +
+		"http_server.tls_autocert.http"
 }
 
 // order gets the certificate of a host, from the cache or from the authority.
