@@ -82,9 +82,10 @@ type Config struct {
 
 // Server serves Consume. Make it with New.
 type Server struct {
-	cfg    Config
-	grpc   *grpc.Server
-	panics quiet.Line
+	panics quiet.Line // in calls
+
+	cfg  Config
+	grpc *grpc.Server
 }
 
 // New makes a server, which serves nobody before Serve.
