@@ -18,6 +18,7 @@
 //	reactor          event loops: sockets, request heads, ws frames, queues
 //	reactor/loop     one loop without I/O: mailbox, slots, deadlines, tasks
 //	codec            the protocol's words and their two forms
+//	quiet            lines of the log that strangers can cause, once in a while
 //	bench            the load generator; knows the server only from outside
 //	bench/doctor     which limit of a machine comes first
 //	bench/plan       what a number of clients takes, by the coefficients of bench/cost

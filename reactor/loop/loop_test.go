@@ -223,6 +223,35 @@ func TestPanicsOfMailAndTasks(t *testing.T) {
 	}
 }
 
+// TestPanicsInTheLog: a panic that can be caused again and again is a line a second, wherever it is.
+func TestPanicsInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, nil))
+		l := New(0, Config{Ring: func() {}, Log: log})
+		r := &recorder{on: map[string]func(){"take bad": func() { panic("in mail") }}}
+		for now := range Time(100) {
+			l.Post(r, "bad", 0)
+			l.Turn(1 + now)
+		}
+		lanes, pool := NewLanes(log), NewPool(log)
+		for range 100 {
+			lanes.Do(1, func() { panic("on a lane") })
+			synctest.Wait()
+			pool.Do(func() { panic("in the pool") })
+			synctest.Wait()
+		}
+		lanes.Close()
+		pool.Close()
+		synctest.Wait()
+		for _, where := range []string{"in mail", "on a lane", "in the pool"} {
+			if n := strings.Count(out.String(), `panic="`+where+`"`); n != 1 {
+				t.Errorf("%s: %d lines", where, n)
+			}
+		}
+	})
+}
+
 func TestFlushDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rings := make(chan time.Duration, 10)

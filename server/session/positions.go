@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -155,7 +156,7 @@ func (n *Node) readTop(ctx context.Context, channel string) (codec.StreamPositio
 	}
 	_, top, err := n.Broker.History(ctx, channel, engine.HistoryFilter{MetaTTL: options.HistoryMetaTTL})
 	if err != nil {
-		n.unheard.tell(n.Log, "a position could not be checked", channel, err)
+		n.faults.Say(n.Log, slog.LevelError, "a position could not be checked", "channel", channel, "error", err)
 	}
 	return top, err
 }
