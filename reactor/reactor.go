@@ -10,8 +10,8 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
-	"stentor/quiet"
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 )
 
 // VerdictKind is what becomes of a request.

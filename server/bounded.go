@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 )
 
 // sockets counts connections among those of the node (reactor.Guests).

@@ -15,9 +15,9 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
-	"stentor/quiet"
 	"stentor/reactor"
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 	"stentor/server/api"
 	"stentor/server/auth"
 	"stentor/server/certs"

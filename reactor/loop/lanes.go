@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 )
 
 // Limits of lanes.

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 )
 
 // A turn of the loop ends when it has made this many visits (deliveries, deadlines) or taken this long, whichever comes first;

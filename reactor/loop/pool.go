@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 )
 
 // Limits of a pool.

@@ -9,7 +9,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 	"stentor/server/auth"
 	"stentor/server/channel"
 	"stentor/server/metrics"

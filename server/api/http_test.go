@@ -14,7 +14,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 )
 
 // answers of many tests.

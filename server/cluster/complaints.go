@@ -3,7 +3,7 @@ package cluster
 import (
 	"log/slog"
 
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 	"stentor/server/metrics"
 )
 

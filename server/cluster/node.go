@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"stentor/engine"
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 	"stentor/server/api"
 	"stentor/server/channel"
 	"stentor/server/cluster/control"

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 	"stentor/server/channel"
 )
 

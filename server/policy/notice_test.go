@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"stentor/codec"
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 	"stentor/server/config"
 )
 

@@ -12,8 +12,8 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
-	"stentor/quiet"
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 	"stentor/server/config"
 	"stentor/server/hub"
 	"stentor/server/metrics"

@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stentor/quiet"
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 	"stentor/server/metrics"
 	"stentor/server/session"
 )

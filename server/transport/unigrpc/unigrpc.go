@@ -33,7 +33,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"stentor/codec"
-	"stentor/quiet"
+	"stentor/reactor/quiet"
 	"stentor/server/metrics"
 	"stentor/server/session"
 	"stentor/server/transport/gate"
