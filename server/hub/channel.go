@@ -69,17 +69,18 @@ func (c *Channel) Name() string { return c.record.name }
 // Subscribe makes s, which must be new, a member of the channel called name on loop l. From here on publications reach it. One
 // that is to be positioned must get its Position before the loop turns again.
 func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber, o Options) {
-	c := t.listen(l.ID(), name, o)
-	s.subscriber, s.channel, s.flags = who, c, o.flags(f)
+	s.subscriber, s.flags = who, o.flags(f)
 	if t.up != nil {
 		s.flags &^= wildcard // the broker looks for what matches
 	}
+	if s.flags&wildcard != 0 {
+		t.wild.add(name) // before anybody can hear anything, see the package comment
+	}
+	c := t.listen(l.ID(), name, o)
+	s.channel = c
 	c.add(s)
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.admit(&t.locals[c.loop], s, o.Filter)
-	}
-	if s.flags&wildcard != 0 {
-		t.wild.add(c.record.name)
 	}
 }
 
@@ -106,15 +107,15 @@ func (t *Table) Recovered(s *Subscription) { s.flags |= based }
 func (t *Table) Unsubscribe(s *Subscription) {
 	c := s.channel
 	s.flags |= failed
-	if s.flags&wildcard != 0 {
-		t.wild.remove(c.record.name)
-	}
 	t.locals[c.loop].forgo(s)
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.dismiss(&t.locals[c.loop], s)
 	}
 	c.remove(s)
 	t.leave(c, c.len() == 0, s.JoinLeave())
+	if s.flags&wildcard != 0 {
+		t.wild.remove(c.record.name)
+	}
 }
 
 // CatchUp gives s, ahead of its turn, what its channel has in store for it. It must be unsubscribed right after: it would get the

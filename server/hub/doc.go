@@ -15,6 +15,10 @@
 // What only such members need lies beside the list of the channels that have some.
 //
 // A name may be a pattern (wildcard.go). While somebody is subscribed to one, publications look through the tree of patterns, too.
+// A publication first looks there and then for the loops that listen to what it found; so a subscriber enters the tree before it listens,
+// and listens no more before it leaves the tree. Whoever hears one publication of a channel then hears those that follow: an engine
+// hands over the publications of a channel one after the other. A remote broker matches by itself, and its publications name the pattern:
+// the tree stays empty, and finding the loops that listen is one step under one lock.
 //
 // With a broker on other machines (Table.Connect) a channel is asked for when its first subscriber comes and given up a while after the
 // last one has left (upstream.go); whoever needs it waits with Await. A member that has to read history there first is silent until it

@@ -255,3 +255,38 @@ type counter struct{ got int }
 
 func (c *counter) Send(f *codec.Frame)         { c.got += f.Joined() }
 func (c *counter) Fail(*Subscription, Failure) {}
+
+// patternLife looks at the tree of patterns at the moments when a pattern gets its first subscriber and has lost its last one.
+type patternLife struct {
+	silence
+	table *Table
+	seen  []string // what a publication matched then
+}
+
+func (l *patternLife) Occupied(int, string) { l.look("came") }
+func (l *patternLife) Vacated(int, string)  { l.look("left") }
+
+func (l *patternLife) look(when string) {
+	l.seen = append(l.seen, when)
+	l.seen = l.table.wild.match("news.a", l.seen)
+}
+
+// TestPatternsAreFoundBeforeTheyAreHeard: as long as a publication could be delivered to a pattern it is looked for, so that whoever
+// hears one hears all that follow. Its name may be in a buffer that is used again.
+func TestPatternsAreFoundBeforeTheyAreHeard(t *testing.T) {
+	r := newRig(t, 2)
+	life := &patternLife{table: r.table}
+	r.table.Watch(life)
+	name := []byte("news.*")
+	x := r.joinPattern(0, aliasing(name))
+	copy(name, "//////")
+	y := r.joinPattern(1, "news.*")
+	x.leave()
+	r.publish("news.a", 1)
+	r.settle()
+	y.expect("1")
+	y.leave()
+	if want := []string{"came", "news.*", "left", "news.*"}; !slices.Equal(life.seen, want) {
+		t.Errorf("got %q, want %q", life.seen, want)
+	}
+}
