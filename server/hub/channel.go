@@ -5,8 +5,7 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Channel is what one loop knows of a channel. Only that loop touches it, except for marks, joining and
-// next.
+// Channel is what one loop knows of a channel. Only that loop touches it, except for marks and next.
 type Channel struct {
 	record *record
 
@@ -22,7 +21,7 @@ type Channel struct {
 	era     uint16
 	loop    uint8
 	marks   marks  // guarded by the table's stripe
-	joining uint32 // members who want joins and leaves; guarded by the table's stripe
+	joining uint32 // members who want joins and leaves
 }
 
 // marks are what the table has to know of the members.
@@ -55,12 +54,14 @@ type item struct {
 	marker *marker
 }
 
-// marker comes back to its session, or starts its check, when everything that waited before it has been handed out.
+// marker comes back to its session, or starts its check, when everything that waited before it has been handed out. One that is a fence
+// takes effect where it stands.
 type marker struct {
 	table  *Table
 	handle loop.Handle
 	order  any
 	check  *checking
+	fence  bool // see fences
 }
 
 // Name is the channel's name, one string for the whole node.
@@ -113,6 +114,9 @@ func (t *Table) Unsubscribe(s *Subscription) {
 	}
 	c.remove(s)
 	t.leave(c, c.len() == 0, s.JoinLeave())
+	if s.JoinLeave() && c.joining == 0 && c.len() > 0 {
+		t.fenceOff(c)
+	}
 	if s.flags&wildcard != 0 {
 		t.wild.remove(c.record.name)
 	}
@@ -147,11 +151,14 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 		}
 		c.check(l, &checking{check: w, channel: c, left: c.places()})
 	case *marker:
-		if c.pending == nil {
+		switch {
+		case c.pending != nil:
+			c.wait(l, w.table, item{marker: w})
+		case w.fence:
+			w.table.locals[c.loop].passed(c, 1)
+		default:
 			w.reached(l)
-			return
 		}
-		c.wait(l, w.table, item{marker: w})
 	}
 }
 

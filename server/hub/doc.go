@@ -20,6 +20,9 @@
 // hands over the publications of a channel one after the other. A remote broker matches by itself, and its publications name the pattern:
 // the tree stays empty, and finding the loops that listen is one step under one lock.
 //
+// Joins and leaves are told only to loops where somebody wants some. When the last such member leaves and others stay, those that are on
+// their way are dropped (fence.go): whoever wants some next hears of all from then on, and of none before.
+//
 // With a broker on other machines (Table.Connect) a channel is asked for when its first subscriber comes and given up a while after the
 // last one has left (upstream.go); whoever needs it waits with Await. A member that has to read history there first is silent until it
 // has, and what comes meanwhile is collected for it (collect.go).
