@@ -4,9 +4,8 @@
 //
 // The Table is one per node and striped: per channel the loops that listen and the number of subscribers. A Channel is what one
 // loop knows of a channel; only that loop touches its members. Publications wait in the Channel until its turn comes; then all
-// that wait are joined into one frame per form, and one walk over the members hands it out. The frame also says whether slow
-// clients may miss it (Table.SetSlow). A walk that is too long for one
-// turn keeps its place. Nothing here waits and nothing does I/O.
+// that wait are joined into one frame per form, and one walk over the members hands it out. The frame also says whether slow clients
+// may miss it (Table.SetSlow). A walk that is too long for one turn keeps its place. Nothing here waits and nothing does I/O.
 //
 // What a member gets of a batch is its variant: the form, with joins and leaves or without, payloads plain or as deltas. Each variant
 // is encoded at most once for a publication and joined at most once for a batch. A patch is sent only to members of whom it is
