@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -211,7 +212,8 @@ func TestScopeMayChange(t *testing.T) {
 	}
 }
 
-// TestWildcardsConcurrently is for the race detector: publishers meet patterns that come and go, and one that stays hears all.
+// TestWildcardsConcurrently is for the race detector: publishers meet patterns that come and go; whoever comes hears of a channel without
+// gaps, and one that stays hears all.
 func TestWildcardsConcurrently(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running, work sync.WaitGroup
@@ -231,8 +233,8 @@ func TestWildcardsConcurrently(t *testing.T) {
 	for _, r := range runners {
 		work.Go(func() {
 			for range 200 {
-				guest := new(Subscription)
-				r.do(func() { table.Subscribe(guest, r.loop, "news.*", codec.JSON, new(sink), Options{Wildcard: true}) })
+				guest, f := new(Subscription), &follower{t: t, last: map[string]int{}}
+				r.do(func() { table.Subscribe(guest, r.loop, "news.*", codec.JSON, f, Options{Wildcard: true}) })
 				r.do(func() { table.Unsubscribe(guest) })
 			}
 		})
@@ -249,6 +251,24 @@ func TestWildcardsConcurrently(t *testing.T) {
 	stop()
 	running.Wait()
 }
+
+// follower checks that the publications of a channel, numbered by their one publisher, have no gaps. Several publish to news.x.
+type follower struct {
+	t    *testing.T
+	last map[string]int
+}
+
+func (f *follower) Send(frame *codec.Frame) {
+	for _, p := range decode(f.t, frame) {
+		n, err := strconv.Atoi(head(p.Data))
+		if last, known := f.last[p.Channel]; err != nil || known && n != last+1 && p.Channel != "news.x" {
+			f.t.Errorf("%s: %d (%v) after %d", p.Channel, n, err, last)
+		}
+		f.last[p.Channel] = n
+	}
+}
+
+func (f *follower) Fail(*Subscription, Failure) {}
 
 // counter counts publications.
 type counter struct{ got int }
