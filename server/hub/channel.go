@@ -147,7 +147,7 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 		}
 	case *check:
 		if k := w.table.locals[c.loop].collecting[c]; k != nil {
-			k.checked = w
+			k.check(w)
 		}
 		c.check(l, &checking{check: w, channel: c, left: c.places()})
 	case *marker:
