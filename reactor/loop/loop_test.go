@@ -335,12 +335,22 @@ func TestHandles(t *testing.T) {
 	if l.Find(0) != nil || l.Find(makeHandle(0, 1, 1<<20)) != nil {
 		t.Error("handles that were never given name someone")
 	}
-	// The generation wraps without ever becoming 0.
-	p := l.slots.at(second.slot())
-	p.generation = generationMask
-	l.Remove(makeHandle(LoopsMax-1, generationMask, second.slot()))
-	if h := l.Add(r); h.generation() != 1 || h.Loop() != LoopsMax-1 {
-		t.Errorf("%x after the last generation", h)
+	// A slot has its last generation, and nobody after that: generations do not begin anew.
+	l.slots.at(second.slot()).generation = generationMask - 1
+	l.Remove(makeHandle(LoopsMax-1, generationMask-1, second.slot()))
+	last := l.Add(r)
+	if last.slot() != second.slot() || last.generation() != generationMask || l.Find(last) == nil {
+		t.Errorf("%x is not of the last generation", last)
+	}
+	l.Remove(last)
+	for range 3 {
+		h := l.Add(r)
+		if h.slot() == last.slot() || h.Loop() != LoopsMax-1 || l.Find(last) != nil {
+			t.Errorf("%x after the last generation", h)
+		}
+	}
+	if n := l.Residents(); n != 3 {
+		t.Errorf("%d residents, want 3", n)
 	}
 	for _, id := range []int{-1, LoopsMax} {
 		func() {
