@@ -67,12 +67,8 @@ func scanValue(b []byte, i int) (end int, holds content) {
 				holds |= h
 			}
 			continue
-		case 't':
-			i = scanLiteral(b, i, "true")
-		case 'f':
-			i = scanLiteral(b, i, "false")
-		case 'n':
-			i = scanLiteral(b, i, "null")
+		case 't', 'f', 'n':
+			i = scanWord(b, i)
 		default:
 			i = scanNumber(b, i)
 		}
@@ -215,6 +211,17 @@ func scanEscape(b []byte, i int) int {
 		return i + 5
 	}
 	return notFound
+}
+
+// scanWord returns the index after true, false or null at i, or notFound if something else is there.
+func scanWord(b []byte, i int) int {
+	switch b[i] {
+	case 't':
+		return scanLiteral(b, i, "true")
+	case 'f':
+		return scanLiteral(b, i, "false")
+	}
+	return scanLiteral(b, i, "null")
 }
 
 // scanLiteral returns the index after the literal at i, or notFound if something else is there.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -256,7 +257,7 @@ func (d *driver) survive(c *Conn, during string) {
 		return
 	}
 	d.stats.panics.Add(1)
-	d.cfg.Log.Error("panic in a handler; its connection is closed, the loop goes on",
+	d.reactor.panicLine.Say(d.cfg.Log, slog.LevelError, "panic in a handler; its connection is closed, the loop goes on",
 		"loop", d.loop.ID(), "during", during, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	switch c.state {
 	case stateHead, stateBody, stateAnswer:

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
 )
@@ -72,7 +73,7 @@ func (g *Guests) Dropped(stale, oldest int) {
 // Panicked counts and logs what was recovered from a panic in the code of a guest. It is called where that was recovered.
 func (g *Guests) Panicked(loop int, during string, value any) {
 	g.reactor.stats.panics.Add(1)
-	g.reactor.cfg.Log.Error("panic in a handler; its connection is closed, the loop goes on",
+	g.reactor.panicLine.Say(g.reactor.cfg.Log, slog.LevelError, "panic in a handler; its connection is closed, the loop goes on",
 		"loop", loop, "during", during, "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
 }
 

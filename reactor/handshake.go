@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -84,7 +85,8 @@ func (h *handshake) negotiate() (secured *tls.Conn, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.stats.panics.Add(1)
-			r.cfg.Log.Error("panic in a TLS handshake; its connection is closed", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			r.panicLine.Say(r.cfg.Log, slog.LevelError, "panic in a TLS handshake; its connection is closed",
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			err = errors.New("panic")
 		}
 	}()

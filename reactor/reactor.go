@@ -11,6 +11,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 )
 
 // VerdictKind is what becomes of a request.
@@ -84,9 +85,10 @@ type Reactor struct {
 	adoptNext atomic.Uint32
 	guests    Guests
 
-	seenBusy    chan struct{} // a loop was in a callback: see noticeBusy
-	stallLogged atomic.Int64  // reactor time of the last stall in the log
-	stats       counters
+	seenBusy  chan struct{} // a loop was in a callback: see noticeBusy
+	stallLine quiet.Line    // of the log
+	panicLine quiet.Line    // the same: whoever finds out how to cause one does it again
+	stats     counters
 }
 
 // New makes a reactor; it does not listen before Run.
@@ -95,12 +97,13 @@ func New(cfg Config, router Router) (*Reactor, error) {
 		return nil, err
 	}
 	r := &Reactor{
-		cfg:    cfg.withDefaults(),
-		router: router,
-		clock:  loop.NewClock(),
-		ready:  make(chan struct{}),
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
+		stallLine: quiet.Line{Every: stallLogPeriod},
+		cfg:       cfg.withDefaults(),
+		router:    router,
+		clock:     loop.NewClock(),
+		ready:     make(chan struct{}),
+		stop:      make(chan struct{}),
+		done:      make(chan struct{}),
 
 		seenBusy: make(chan struct{}, 1),
 	}

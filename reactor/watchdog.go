@@ -51,7 +51,7 @@ func (d *driver) idle() {
 			break
 		}
 	}
-	if d.busy.reported.Load() != since && d.reactor.mayLogStall(now) {
+	if d.busy.reported.Load() != since && d.reactor.mayLogStall() {
 		d.logStall(held, "not taken: the callback has ended")
 	}
 }
@@ -105,20 +105,17 @@ func (r *Reactor) lookAtLoops() (active bool) {
 		}
 		active = true
 		held := now - time.Duration(since)
-		if held >= r.cfg.StallReport && d.busy.reported.Swap(since) != since && r.mayLogStall(now) {
+		if held >= r.cfg.StallReport && d.busy.reported.Swap(since) != since && r.mayLogStall() {
 			d.logStall(held, d.busy.stack(since))
 		}
 	}
 	return active
 }
 
-// mayLogStall lets one stall through per stallLogPeriod.
-func (r *Reactor) mayLogStall(now time.Duration) bool {
-	last := r.stallLogged.Load()
-	if last == 0 || now-time.Duration(last) >= stallLogPeriod {
-		return r.stallLogged.CompareAndSwap(last, int64(now))
-	}
-	return false
+// mayLogStall lets one stall through per stallLogPeriod. The log tells the number of all, so those that are not told are not counted anew.
+func (r *Reactor) mayLogStall() bool {
+	_, due := r.stallLine.Due(time.Now())
+	return due
 }
 
 func (d *driver) logStall(held time.Duration, stack string) {

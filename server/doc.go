@@ -17,6 +17,7 @@
 //	engine           the contract: broker, presence, bus. Below it memory, Redis, NATS, and Redis with NATS
 //	reactor          event loops: sockets, request heads, ws frames, queues
 //	reactor/loop     one loop without I/O: mailbox, slots, deadlines, tasks
+//	reactor/quiet    lines of the log that strangers can cause, once in a while; for all of us
 //	codec            the protocol's words and their two forms
 //	bench            the load generator; knows the server only from outside
 //	bench/doctor     which limit of a machine comes first

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -42,7 +43,8 @@ func (s *Server) listen() error {
 	if s.cfg.Dev.Enabled {
 		public.Handle("/", try.Handler())
 	}
-	external, err := s.listenForHTTP3(public, s.reactor.AdoptHandler(public))
+	outside := s.surviving(public)
+	external, err := s.listenForHTTP3(outside, s.reactor.AdoptHandler(outside))
 	if err != nil {
 		return err
 	}
@@ -58,10 +60,13 @@ func (s *Server) listen() error {
 	if address == "" {
 		address = h.Address
 	}
-	if s.internalListener, err = net.Listen("tcp", net.JoinHostPort(address, h.InternalPort)); err != nil {
-		return fmt.Errorf("http_server.internal_port: %w; choose another port, or stop what listens there", err)
+	l, err := net.Listen("tcp", net.JoinHostPort(address, h.InternalPort))
+	if err != nil {
+		return placeInternal.refused(err)
 	}
-	s.internal = s.httpServer(private)
+	s.internalListener = &bounded{Listener: l, most: int64(s.cfg.Reactor.HTTPMaxConnections), free: freeConns, sockets: s.reactor.Guests(), log: s.log,
+		text: "connections of the internal port are cut off because there are too many; close idle ones, or raise reactor.http_max_connections"}
+	s.internal = s.httpServer(s.surviving(private))
 	return nil
 }
 
@@ -77,6 +82,24 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		HTTP2:             http2Limits(),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// surviving logs what panics in next. Net/http would say it where it says what clients do wrong, which is for debugging, and HTTP/3 not at all.
+func (s *Server) surviving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v != http.ErrAbortHandler {
+				s.panics.Say(s.log, slog.LevelError, "panic in an HTTP request; it is not answered", "method", r.Method, "path", r.URL.Path,
+					"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler) // ends the request, and no more
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // closeAfterChunked ends a connection after a request with a chunked body. If such a request also has a length, net/http goes by

@@ -70,6 +70,12 @@ type running struct {
 // startNode runs a server whose control messages go over w; nil is none.
 func startNode(t *testing.T, w *wire, name string) *running {
 	t.Helper()
+	return startNodeWith(t, w, name, func(*config.Config) {})
+}
+
+// startNodeWith is startNode with another configuration.
+func startNodeWith(t *testing.T, w *wire, name string, change func(c *config.Config)) *running {
+	t.Helper()
 	cfg := config.Default()
 	cfg.HTTPServer.Address, cfg.HTTPServer.Port = "127.0.0.1", 0
 	cfg.HTTPAPI.Key = testKey
@@ -82,6 +88,7 @@ func startNode(t *testing.T, w *wire, name string) *running {
 		HistorySize: 10, HistoryTTL: config.Duration(time.Minute), ForceRecovery: true, ForcePositioning: true,
 	}}}
 	cfg.Reactor.Loops = 2
+	change(cfg)
 	s, err := New(Options{Config: cfg, Version: "test", Log: slog.New(slog.DiscardHandler), OpenEngine: func(r engine.Node, _ string) (Engines, error) {
 		e := memengine.New(memengine.Config{}, r)
 		if w == nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -42,7 +41,7 @@ func (s *Server) listenForGRPC() (err error) {
 		return nil
 	}
 	if s.grpcListener, err = net.Listen("tcp", net.JoinHostPort(c.Address, strconv.Itoa(c.Port))); err != nil {
-		return fmt.Errorf("uni_grpc.port: %w; choose another port, or stop what listens there", err)
+		return placeGRPC.refused(err)
 	}
 	var secure *tls.Config
 	if s.certs.UniGRPC != nil {
@@ -78,7 +77,7 @@ func (s *Server) listenForHTTP3(public, next http.Handler) (http.Handler, error)
 	}
 	socket, err := net.ListenPacket("udp", net.JoinHostPort(h.Address, strconv.Itoa(s.http3Port())))
 	if err != nil {
-		return nil, fmt.Errorf("http_server.http3.enabled: %w; stop what listens there, or turn HTTP/3 off", err)
+		return nil, placeHTTP3.refused(err)
 	}
 	path := ""
 	if s.cfg.WebTransport.Enabled {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -80,9 +79,11 @@ func (s *Server) listenForChallenges() error {
 	}
 	l, err := net.Listen("tcp", c.HTTPAddr)
 	if err != nil {
-		return fmt.Errorf("http_server.tls_autocert.http_addr: %w; choose another one that port 80 leads to, or stop what listens there", err)
+		return placeChallenges.refused(err)
 	}
-	s.challengesListener = l
+	s.challengesListener = &bounded{Listener: l, most: challengeConnsMax, free: freeConns, sockets: s.reactor.Guests(), log: s.log,
+		text: "connections of http_server.tls_autocert.http_addr are cut off because there are too many; if the ACME authority does not get through, " +
+			"keep others away from that port"}
 	s.challenges = s.httpServer(s.certs.Authority.HTTPHandler())
 	return nil
 }

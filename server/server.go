@@ -17,6 +17,7 @@ import (
 	"stentor/engine"
 	"stentor/reactor"
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 	"stentor/server/api"
 	"stentor/server/auth"
 	"stentor/server/certs"
@@ -76,6 +77,7 @@ type Server struct {
 	api      *api.API
 	prober   *probe.Prober
 	draining atomic.Bool
+	panics   quiet.Line // of HTTP requests
 
 	external, internal, challenges *http.Server // internal is nil without internal_port, challenges without ACME over HTTP
 	internalListener               net.Listener
@@ -256,6 +258,22 @@ func (s *Server) Addr() net.Addr { return s.reactor.Addr() }
 // TLSAddr is where the port listens that speaks TLS alone, nil if there is none.
 func (s *Server) TLSAddr() net.Addr { return s.reactor.TLSAddr() }
 
+// ChallengesAddr is where an ACME authority may ask over HTTP, nil if it may not.
+func (s *Server) ChallengesAddr() net.Addr {
+	if s.challenges == nil {
+		return nil
+	}
+	return s.challengesListener.Addr()
+}
+
+// InternalAddr is where the internal port listens, nil if there is none.
+func (s *Server) InternalAddr() net.Addr {
+	if s.internal == nil {
+		return nil
+	}
+	return s.internalListener.Addr()
+}
+
 // Ready is closed when the server accepts clients.
 func (s *Server) Ready() <-chan struct{} { return s.reactor.Ready() }
 
@@ -295,7 +313,7 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err := <-ended:
 		s.stop(context.Background())
-		return err
+		return placeOf(&s.cfg.HTTPServer, err).refused(err)
 	case <-ctx.Done():
 	}
 	err := s.shutdown(reactorDone)

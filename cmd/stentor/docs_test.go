@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"stentor/engine/enginetest/natstest"
 	"stentor/server/certs/certtest"
@@ -16,6 +20,7 @@ var (
 	docWord   = regexp.MustCompile("`([a-z_]+(?:\\.[a-z0-9_]+)+)[^`]*`")
 	docMetric = regexp.MustCompile(`\bstentor_[a-z_]+`)
 	docRow    = regexp.MustCompile("(?m)^\\| `(reactor\\.[a-z_]+)` \\| ([^ |]+) \\|")
+	docShell  = regexp.MustCompile("(?m)^```sh\n((?:stentor|curl) .*)\n```$")
 	docLink   = regexp.MustCompile(`\]\(([^)#:]+\.md)[)#]`)
 )
 
@@ -71,6 +76,50 @@ func TestDocumentedDefaults(t *testing.T) {
 		if documented[d.Path] != d.Default {
 			t.Errorf("%s has the default %s, documented is %q", d.Path, d.Default, documented[d.Path])
 		}
+	}
+}
+
+// TestDocumentedRequests: what docs/transports.md says to type into a shell, beside a server that was started as it says, is answered.
+func TestDocumentedRequests(t *testing.T) {
+	need(t, "curl")
+	content, err := os.ReadFile("../../docs/transports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p *process
+	asked := 0
+	for _, m := range docShell.FindAllStringSubmatch(string(content), -1) {
+		command := m[1]
+		switch {
+		case strings.HasPrefix(command, "stentor "):
+			p = start(t, "{}", strings.Fields(command)[1:]...)
+			continue
+		case strings.Contains(command, "…"): // somebody has to fill it in
+			continue
+		}
+		command = strings.Replace(command, "http://localhost:8000", p.url, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		curl := exec.CommandContext(ctx, "sh", "-c", "exec "+command)
+		out, err := curl.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := curl.Start(); err != nil {
+			t.Fatal(err)
+		}
+		answered := false
+		for lines := bufio.NewScanner(out); !answered && lines.Scan(); {
+			answered = strings.Contains(lines.Text(), `"connect":{"client":`) || lines.Text() == "{}"
+		}
+		cancel() // streams do not end
+		_ = curl.Wait()
+		if !answered {
+			t.Errorf("%s is not answered", command)
+		}
+		asked++
+	}
+	if asked < 5 {
+		t.Errorf("only %d requests were found", asked)
 	}
 }
 

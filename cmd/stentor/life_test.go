@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/centrifugal/centrifuge-go"
 	"github.com/gobwas/ws"
+
+	"stentor/server/certs/certtest"
 )
 
 // TestShutdown: SIGTERM closes clients with 3001, which makes them come back elsewhere, and the process ends with 0.
@@ -183,6 +186,23 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("ended with %v and said:\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestServing: the log names every port, and says of the first whether it speaks TLS.
+func TestServing(t *testing.T) {
+	pair := certtest.New(t).Issue(t, certtest.Leaf{})
+	secure, internal, grpc := freePort(t), freePort(t), freePort(t)
+	p := start(t, fmt.Sprintf(`{"http_server": {%s, "tls_port": %s, "internal_port": %q, "http3": {"enabled": true}},
+		"uni_grpc": {"enabled": true, "address": "127.0.0.1", "port": %s}}`, block("tls", pair, ""), secure, internal, grpc))
+	for _, other := range [][2]string{{"TLS", secure}, {"HTTP/3", secure}, {"uni_grpc", grpc}, {"the internal port", internal}} {
+		if line := p.waitLog("serving " + other[0]); !strings.Contains(line, `"address":"127.0.0.1:`+other[1]+`"`) {
+			t.Errorf("%s: logged %s", other[0], line)
+		}
+	}
+	p.stop()
+	if first := `"address":"127.0.0.1:` + p.port() + `","tls":false`; !strings.Contains(p.logs.all.String(), first) {
+		t.Errorf("no %s in the log", first)
 	}
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -80,7 +78,7 @@ func run(ctx context.Context, src *source, loaded config.Result, log *slog.Logge
 	err = s.Run(ctx)
 	cancel()
 	watch.Wait()
-	return listenRemedy(err)
+	return err
 }
 
 // untilSignal returns a context that ends at the first SIGINT or SIGTERM. The second one calls hurry.
@@ -100,29 +98,19 @@ func untilSignal(ctx context.Context, hurry func()) (context.Context, context.Ca
 	}
 }
 
-// listenRemedy names the option of a port that cannot be had, and what to do.
-func listenRemedy(err error) error {
-	var listen *net.OpError // without the names of those who passed it on
-	switch {
-	case !errors.As(err, &listen):
-		return err
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("http_server.port: %w; choose another port, or stop what listens there", listen)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("http_server.address: %w; choose an address of this machine", listen)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("http_server.port: %w; choose a port above 1023, or give the program the capability CAP_NET_BIND_SERVICE", listen)
-	}
-	return err
-}
-
 // announce says what runs where.
 func announce(s *server.Server, cfg *config.Config, file string, log *slog.Logger) {
 	log.Info("serving",
 		"version", version, "go", runtime.Version(), "pid", os.Getpid(), "engine", cfg.BrokerType(), "presence", cfg.PresenceType(), "config", file,
-		"address", s.Addr().String(), "tls", cfg.HTTPServer.Secure(), "loops", s.Loops(), "max_connections", s.MaxConnections())
-	if secure := s.TLSAddr(); secure != nil {
-		log.Info("serving TLS", "address", secure.String())
+		"address", s.Addr().String(), "tls", cfg.HTTPServer.Scheme() == "https", "loops", s.Loops(), "max_connections", s.MaxConnections())
+	for _, other := range []struct {
+		what string
+		at   net.Addr
+	}{{"TLS", s.TLSAddr()}, {"HTTP/3", s.HTTP3Addr()}, {"uni_grpc", s.GRPCAddr()}, {"the internal port", s.InternalAddr()},
+		{"ACME over HTTP", s.ChallengesAddr()}} {
+		if other.at != nil {
+			log.Info("serving "+other.what, "address", other.at.String())
+		}
 	}
 	if cfg.Reactor.MaxConnections == 0 {
 		warnFewConnections(s.MaxConnections(), log)

@@ -116,7 +116,7 @@ func TestWrongOptions(t *testing.T) {
 		options Options
 		want    string
 	}{
-		{"no file", Options{ServerCAPEM: "/no/such/file"}, "server_ca_pem: file /no/such/file: no such file"},
+		{"no file", Options{ServerCAPEM: "/no/such/file"}, "server_ca_pem: file /no/such/file: no such file or directory; name the file by its whole path, or put its PEM text or the base64 of that there"},
 		{"directory", Options{ServerCAPEM: t.TempDir()}, "no regular file"},
 		{"endless", Options{ServerCAPEM: "/dev/zero"}, "no regular file"},
 		{"empty", Options{ServerCAPEM: empty}, "there is no PEM text (-----BEGIN...) in it"},
@@ -125,7 +125,7 @@ func TestWrongOptions(t *testing.T) {
 		{"broken", Options{ServerCAPEM: "-----BEGIN CERTIFICATE-----\nx"}, ": there is no certificate in it"},
 		{"a key without", Options{KeyPEM: a.KeyFile}, "set both or neither"},
 		{"none for the certificate", Options{CertPEM: a.CertFile}, "set both or neither"},
-		{"of another", Options{CertPEM: a.CertFile, KeyPEM: other.KeyFile}, "tls: private key does not match"},
+		{"of another", Options{CertPEM: a.CertFile, KeyPEM: other.KeyFile}, "tls: private key does not match public key; the key must be the one that the first certificate of cert_pem was made for"},
 		{"exchanged", Options{CertPEM: a.KeyFile, KeyPEM: a.CertFile}, ": tls:"},
 		{"a key that is not there", Options{CertPEM: a.CertFile, KeyPEM: "/no/such/key.pem"}, "key_pem: file /no/such/key.pem: no such file"},
 		{"both files of a pair", Options{CertPEM: a.CertFile, KeyPEM: other.KeyFile}, "cert_pem (file " + a.CertFile + ") and key_pem (file " + other.KeyFile},

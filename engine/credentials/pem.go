@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -33,7 +34,8 @@ func Pair(certPEM, keyPEM string) (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("cert_pem%s and key_pem%s: %w", named(certPEM), named(keyPEM), err)
+		return tls.Certificate{}, fmt.Errorf("cert_pem%s and key_pem%s: %w; the key must be the one that the first certificate of cert_pem was made for",
+			named(certPEM), named(keyPEM), err)
 	}
 	return pair, nil
 }
@@ -91,7 +93,18 @@ func read(option, value string) ([]byte, error) {
 	case !isFileName(option, value):
 		return nil, fmt.Errorf("%s: this is neither PEM text (%s...) nor its base64, and as the name of a file: %w", option, pemBegin, err)
 	}
-	return nil, fmt.Errorf("%s: file %s: %w", option, value, err)
+	return nil, fmt.Errorf("%s: file %s: %w%s", option, value, err, remedyOf(err))
+}
+
+// remedyOf says what to do about a file that cannot be read.
+func remedyOf(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "; name the file by its whole path, or put its PEM text or the base64 of that there"
+	case errors.Is(err, fs.ErrPermission):
+		return "; let the user that the server runs as read it"
+	}
+	return ""
 }
 
 // readFile reads PEM text. Its errors do not tell the name.

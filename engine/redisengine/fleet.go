@@ -12,6 +12,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"stentor/engine"
+	"stentor/engine/pause"
 )
 
 // fleet is the lines of a cluster with sharded pub/sub: one to each node that keeps partitions. It finds out which node that is, and
@@ -66,7 +67,7 @@ func (f *fleet) run(ctx context.Context) {
 			told = true
 		}
 		f.giveUp()
-		if !sleep(ctx, surveyPause) {
+		if !pause.For(ctx, surveyPause) {
 			return
 		}
 		every := surveyEvery

@@ -89,15 +89,3 @@ func (s *shard) failed(what, name string, err error) error {
 	}
 	return fmt.Errorf("%s %s, Redis at %s: %w", what, name, s.link.Name(), err)
 }
-
-// sleep waits for d; false if ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"stentor/reactor/quiet"
 )
 
 // Limits of lanes.
@@ -28,6 +30,7 @@ type Lanes struct {
 	lanes   [LanesCount]lane
 	waiting atomic.Int64
 	closed  atomic.Bool
+	panics  quiet.Line
 }
 
 type lane struct {
@@ -107,7 +110,7 @@ func (l *Lanes) work(n *lane) {
 func (l *Lanes) do(work func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.log.Error("panic in work off the loops", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			l.panics.Say(l.log, slog.LevelError, "panic in work off the loops", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
 	work()

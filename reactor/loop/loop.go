@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"stentor/reactor/quiet"
 )
 
 // A turn of the loop ends when it has made this many visits (deliveries, deadlines) or taken this long, whichever comes first;
@@ -42,6 +44,8 @@ type Config struct {
 type Loop struct {
 	id  int
 	cfg Config
+
+	mailPanics, taskPanics quiet.Line
 
 	// Only the loop's own goroutine touches these.
 	now    Time
@@ -279,7 +283,7 @@ func (l *Loop) drain() bool {
 }
 
 func (l *Loop) handOut(m *mail) {
-	defer l.survive("mail")
+	defer l.survive("mail", &l.mailPanics)
 	if m.to != nil {
 		m.to.Take(l, m.what)
 		return
@@ -304,14 +308,15 @@ func (l *Loop) run(b *Budget) bool {
 }
 
 func (l *Loop) turn(t Task, b *Budget) (more bool) {
-	defer l.survive("task")
+	defer l.survive("task", &l.taskPanics)
 	return t.Turn(b)
 }
 
 // survive keeps the loop alive when what it called panics: ten thousand other clients live here.
-func (l *Loop) survive(what string) {
+func (l *Loop) survive(what string, line *quiet.Line) {
 	if v := recover(); v != nil && l.cfg.Log != nil {
-		l.cfg.Log.Error("panic on a loop; the loop goes on", "loop", l.id, "in", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		line.Say(l.cfg.Log, slog.LevelError, "panic on a loop; the loop goes on",
+			"loop", l.id, "in", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	}
 }
 

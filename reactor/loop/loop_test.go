@@ -223,6 +223,35 @@ func TestPanicsOfMailAndTasks(t *testing.T) {
 	}
 }
 
+// TestPanicsInTheLog: a panic that can be caused again and again is a line a second, wherever it is.
+func TestPanicsInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, nil))
+		l := New(0, Config{Ring: func() {}, Log: log})
+		r := &recorder{on: map[string]func(){"take bad": func() { panic("in mail") }}}
+		for now := range Time(100) {
+			l.Post(r, "bad", 0)
+			l.Turn(1 + now)
+		}
+		lanes, pool := NewLanes(log), NewPool(log)
+		for range 100 {
+			lanes.Do(1, func() { panic("on a lane") })
+			synctest.Wait()
+			pool.Do(func() { panic("in the pool") })
+			synctest.Wait()
+		}
+		lanes.Close()
+		pool.Close()
+		synctest.Wait()
+		for _, where := range []string{"in mail", "on a lane", "in the pool"} {
+			if n := strings.Count(out.String(), `panic="`+where+`"`); n != 1 {
+				t.Errorf("%s: %d lines", where, n)
+			}
+		}
+	})
+}
+
 func TestFlushDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rings := make(chan time.Duration, 10)
@@ -306,12 +335,22 @@ func TestHandles(t *testing.T) {
 	if l.Find(0) != nil || l.Find(makeHandle(0, 1, 1<<20)) != nil {
 		t.Error("handles that were never given name someone")
 	}
-	// The generation wraps without ever becoming 0.
-	p := l.slots.at(second.slot())
-	p.generation = generationMask
-	l.Remove(makeHandle(LoopsMax-1, generationMask, second.slot()))
-	if h := l.Add(r); h.generation() != 1 || h.Loop() != LoopsMax-1 {
-		t.Errorf("%x after the last generation", h)
+	// A slot has its last generation, and nobody after that: generations do not begin anew.
+	l.slots.at(second.slot()).generation = generationMask - 1
+	l.Remove(makeHandle(LoopsMax-1, generationMask-1, second.slot()))
+	last := l.Add(r)
+	if last.slot() != second.slot() || last.generation() != generationMask || l.Find(last) == nil {
+		t.Errorf("%x is not of the last generation", last)
+	}
+	l.Remove(last)
+	for range 3 {
+		h := l.Add(r)
+		if h.slot() == last.slot() || h.Loop() != LoopsMax-1 || l.Find(last) != nil {
+			t.Errorf("%x after the last generation", h)
+		}
+	}
+	if n := l.Residents(); n != 3 {
+		t.Errorf("%d residents, want 3", n)
 	}
 	for _, id := range []int{-1, LoopsMax} {
 		func() {

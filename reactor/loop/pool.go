@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+
+	"stentor/reactor/quiet"
 )
 
 // Limits of a pool.
@@ -21,7 +23,8 @@ const (
 //
 // Workers start when there is work for them and stay, so that their number is bounded by what was ever needed at once.
 type Pool struct {
-	log *slog.Logger
+	log    *slog.Logger
+	panics quiet.Line // anybody who finds out how to cause one does it again
 
 	mu      sync.Mutex
 	waiting []func() // from head on
@@ -105,7 +108,7 @@ func (p *Pool) next() func() {
 func (p *Pool) do(work func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.log.Error("panic in work off the loops", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			p.panics.Say(p.log, slog.LevelError, "panic in work off the loops", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
 	work()

@@ -8,8 +8,8 @@ type Resident interface {
 	Order(what any)
 }
 
-// Handle names a resident from anywhere. It stays safe after the resident has gone: the generation tells that the slot has
-// moved on. The zero Handle names nobody.
+// Handle names a resident from anywhere. It stays safe after the resident has gone, for good: the generation tells that the slot has
+// moved on, and no two residents of a loop ever have the same. The zero Handle names nobody.
 //
 // Layout: 6 bits loop, 26 bits generation, 32 bits slot.
 type Handle uint64
@@ -69,16 +69,20 @@ func (s *slots) take(r Resident) (n uint32) {
 	}
 	p := s.at(n)
 	p.resident, p.next, p.prev, p.at = r, 0, 0, 0
-	p.generation = p.generation%generationMask + 1 // never 0, so that no handle is zero
+	p.generation++ // never 0, so that no handle is zero
 	s.live++
 	return n
 }
 
+// give frees slot n. One that has had all of its generations is not used again: its next resident would have the handle of the first
+// one, which somebody may have kept. That costs a slot for every 67 million conns.
 func (s *slots) give(n uint32) {
 	p := s.at(n)
 	p.resident = nil
-	p.next, s.free = s.free, n
 	s.live--
+	if p.generation < generationMask {
+		p.next, s.free = s.free, n
+	}
 }
 
 // find returns the slot that h names, or nil if its resident has gone.

@@ -9,6 +9,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/reactor/quiet"
 	"stentor/server/auth"
 	"stentor/server/channel"
 	"stentor/server/metrics"
@@ -100,6 +101,8 @@ type API struct {
 	rules   atomic.Pointer[channel.Rules]
 	helpers chan struct{} // one place for each goroutine that helps
 
+	failures quiet.Line // one request may have as many as it has channels
+
 	publicationBytesMax int
 	responseBytesMax    int // ResponseBytesMax; less in tests
 }
@@ -165,6 +168,6 @@ func (a *API) failure(what, channel string, err error) *Error {
 	case errors.Is(err, context.Canceled): // the caller has gone
 		return ErrorInternal
 	}
-	a.cfg.Log.Error("API call failed", "call", what, "channel", channel, "error", err)
+	a.failures.Say(a.cfg.Log, slog.LevelError, "API call failed", "call", what, "channel", channel, "error", err)
 	return ErrorInternal
 }

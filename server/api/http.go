@@ -109,7 +109,7 @@ func (h *HTTP) serveMethod(w http.ResponseWriter, r *http.Request, m int, text s
 	defer putBuffer(out)
 	status, fault := h.appendAnswer(out, r, m, result, err)
 	if fault != nil {
-		h.cfg.Log.Error("encoding an API response failed", "method", methods[m].name, "error", fault)
+		h.unwritten(methods[m].name, fault)
 		httpError(w, http.StatusInternalServerError)
 		return
 	}
@@ -159,6 +159,11 @@ func appendOutcome(out *[]byte, prefix string, result any, err *Error) error {
 
 func (h *HTTP) transportErrors(r *http.Request) bool {
 	return h.cfg.TransportErrors || r.Header.Get("X-Centrifugo-Error-Mode") == "transport"
+}
+
+// unwritten logs a result that could not be written as JSON.
+func (h *HTTP) unwritten(method string, fault error) {
+	h.api.failures.Say(h.cfg.Log, slog.LevelError, "encoding an API response failed", "method", method, "error", fault)
 }
 
 // refuse answers a body that is not the JSON of a request.

@@ -9,9 +9,12 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"stentor/codec"
 	"stentor/engine"
+	"stentor/reactor/quiet"
 )
 
 // answers of many tests.
@@ -334,6 +337,23 @@ func TestEngineErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFailuresInTheLog: one request that fails for each of its channels is one line, and the rest is counted.
+func TestFailuresInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fail = errors.New("broken")
+		post(w.open(), "/api/broadcast", `{"channels":["news"`+strings.Repeat(`,"news"`, 499)+`],"data":1}`)
+		if got := w.logs.String(); strings.Count(got, "API call failed") != 1 {
+			t.Errorf("logged %d lines: %.500s", strings.Count(got, "\n"), got)
+		}
+		time.Sleep(quiet.Period)
+		post(w.open(), "/api/publish", `{"channel":"news","data":1}`)
+		if got := w.logs.String(); !strings.Contains(got, "suppressed=499\n") {
+			t.Errorf("a second later: %s", got)
+		}
+	})
 }
 
 func TestBodyLimits(t *testing.T) {

@@ -62,7 +62,7 @@ func (h *HTTP) serveLegacy(w http.ResponseWriter, r *http.Request, text string) 
 			appendText(out, "\n")
 		}
 		if fault := h.appendLegacy(out, r.Context(), &commands[i]); fault != nil {
-			h.cfg.Log.Error("encoding an API response failed", "method", "legacy", "error", fault)
+			h.unwritten("legacy", fault)
 			httpError(w, http.StatusInternalServerError)
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/net/idna"
 
 	"stentor/engine/credentials"
+	"stentor/engine/pause"
 	"stentor/server/config"
 )
 
@@ -261,14 +263,23 @@ func (a *Authority) tend(ctx context.Context, h *host) {
 		}
 		wait := retry + rand.N(retry/4)
 		a.log.Warn("no certificate from the ACME authority", "host", h.name, "error", err, "retry_in", wait.Round(time.Second),
-			"remedy", "the name must lead to this machine, and the authority must reach it on port 443, or on port 80 with http_server.tls_autocert.http")
-		if !sleep(ctx, wait) {
+			"remedy", remedyOf(err))
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}
-	for sleep(ctx, renewalCheck) {
+	for pause.For(ctx, renewalCheck) {
 		a.watch(h)
 	}
+}
+
+// remedyOf says what to do when there is no certificate because of err.
+func remedyOf(err error) string {
+	if _, isFile := errors.AsType[*fs.PathError](err); isFile {
+		return "let the server write to the directory http_server.tls_autocert.cache_dir"
+	}
+	return "this machine must reach the authority, and the authority this machine by that name, on port 443, or on port 80 with " +
+		"http_server.tls_autocert.http"
 }
 
 // order gets the certificate of a host, from the cache or from the authority.
@@ -292,17 +303,5 @@ func (a *Authority) watch(h *host) {
 	if left < min(cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)/4, 20*24*time.Hour) {
 		a.log.Warn("the certificate of an ACME authority is not renewed", "host", h.name, "expires", cert.Leaf.NotAfter.UTC().Format(time.RFC3339),
 			"remedy", "see whether the authority can be reached from here, and this machine from there")
-	}
-}
-
-// sleep waits; false if ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

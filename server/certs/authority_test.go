@@ -235,6 +235,31 @@ func TestRefusedOrder(t *testing.T) {
 	})
 }
 
+// TestCacheThatCannotBeWritten: the remedy is about the directory, not about the network.
+func TestCacheThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	a := &cfg.HTTPServer.TLSAutocert
+	a.Enabled, a.HostWhitelist, a.CacheDir, a.DirectoryURL = true, []string{"one.example.com"}, filepath.Join(file, "cache"), "https://127.0.0.1:1/"
+	logged, log := newLogs()
+	s, err := Open(cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs(t, s.Authority)
+	all := ""
+	eventually(t, "a warning", func() bool {
+		all += logged.take()
+		return strings.Contains(all, "no certificate from the ACME authority")
+	})
+	if !strings.Contains(all, "http_server.tls_autocert.cache_dir") {
+		t.Errorf("logged %s", all)
+	}
+}
+
 func TestWrongAuthorityOptions(t *testing.T) {
 	for _, c := range []struct {
 		change func(c *config.TLSAutocert)

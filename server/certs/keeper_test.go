@@ -399,3 +399,28 @@ func TestAllOrNothing(t *testing.T) {
 		t.Error("the other block has changed")
 	}
 }
+
+// TestReloadWithoutTLS: whether a port speaks TLS changes at a restart only. A configuration that is for after it, and names no certificate
+// any more, keeps nothing else from being reloaded.
+func TestReloadWithoutTLS(t *testing.T) {
+	ca := certtest.New(t)
+	first, second := ca.Issue(t, certtest.Leaf{}), ca.Issue(t, certtest.Leaf{})
+	cfg := withTLS(first)
+	cfg.UniGRPC.Enabled, cfg.UniGRPC.TLS = true, cfg.HTTPServer.TLS
+	s, err := Open(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := withTLS(second)
+	next.UniGRPC.TLS = next.HTTPServer.TLS
+	next.HTTPServer.TLS = config.TLSConfig{}
+	if err := s.Reload(next); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.External.current.Load().pair.Leaf; !got.Equal(first.TLS.Leaf) {
+		t.Error("the port whose block is off shows another certificate")
+	}
+	if got := s.UniGRPC.current.Load().pair.Leaf; !got.Equal(second.TLS.Leaf) {
+		t.Error("the other port does not show the new one")
+	}
+}

@@ -77,6 +77,9 @@ func (s *Set) Read(cfg *config.Config) (use func(), err error) {
 		if b.keeper == nil || b.keeper == s.External && b.block != &cfg.HTTPServer.TLS {
 			continue
 		}
+		if b.keeper.authority == nil && !b.block.Enabled {
+			continue // it is off from the next start on, and goes on with what it has
+		}
 		to, err := b.keeper.read(b.block, now)
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"stentor/server/cluster/control"
@@ -85,7 +86,7 @@ func (n *Node) respond(ctx context.Context, l *lane, q *question) {
 	a := n.think(thinking, l, q.data)
 	r := &control.SurveyResponse{Id: q.id, Code: a.Code, Data: a.Data}
 	if err := n.send(ctx, q.from, &control.Command{SurveyResponse: r}); err != nil && len(a.Data) > 0 {
-		n.cfg.Log.Warn("an answer to another node was not sent", "op", l.op, "uid", q.from, "bytes", len(a.Data), "error", err)
+		n.complaints.say(complaintUnanswered, "op", l.op, "uid", q.from, "bytes", len(a.Data), "error", err)
 		r.Code, r.Data = AnswerInternal, nil
 		_ = n.send(ctx, q.from, &control.Command{SurveyResponse: r}) // nobody is left to tell
 	}
@@ -95,7 +96,7 @@ func (n *Node) respond(ctx context.Context, l *lane, q *question) {
 func (n *Node) think(ctx context.Context, l *lane, data []byte) (a Answer) {
 	defer func() {
 		if v := recover(); v != nil {
-			n.cfg.Log.Error("panic in the answer to a question", "op", l.op, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			n.panics.Say(n.cfg.Log, slog.LevelError, "panic in the answer to a question", "op", l.op, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			a = Answer{Code: AnswerInternal}
 		}
 	}()

@@ -2,9 +2,8 @@ package cluster
 
 import (
 	"log/slog"
-	"sync"
-	"time"
 
+	"stentor/reactor/quiet"
 	"stentor/server/metrics"
 )
 
@@ -19,11 +18,12 @@ const (
 	complaintStranger
 	complaintTwin
 	complaintDeaf
+	complaintUnanswered
 
 	numComplaints
 )
 
-// complaintTexts say what happened and what to do about it. The last two count nothing.
+// complaintTexts say what happened and what to do about it. The last ones count nothing.
 var complaintTexts = [numComplaints]struct {
 	counts metrics.ControlFailure
 	text   string
@@ -37,30 +37,23 @@ var complaintTexts = [numComplaints]struct {
 	complaintTwin:     {0, "another node uses the id of this one, and neither hears the other; restart one of them"},
 	complaintDeaf: {0, "control messages of this node do not come back to it: until they do, it carries out no orders of other nodes, " +
 		"and knows only itself; see whether the servers behind the engine are up"},
+	complaintUnanswered: {0, "an answer to another node was not sent"},
 }
 
 // complaints go to the log, each kind once in a while with the number of those that were left out.
 type complaints struct {
-	log *slog.Logger
+	log   *slog.Logger
+	lines [numComplaints]quiet.Line
+}
 
-	mu         sync.Mutex
-	last       [numComplaints]time.Time
-	suppressed [numComplaints]int
+func newComplaints(log *slog.Logger) *complaints {
+	c := &complaints{log: log}
+	for i := range c.lines {
+		c.lines[i].Every = complaintInterval
+	}
+	return c
 }
 
 func (c *complaints) say(what complaint, args ...any) {
-	c.mu.Lock()
-	now := time.Now()
-	if last := c.last[what]; !last.IsZero() && now.Sub(last) < complaintInterval {
-		c.suppressed[what]++
-		c.mu.Unlock()
-		return
-	}
-	suppressed := c.suppressed[what]
-	c.last[what], c.suppressed[what] = now, 0
-	c.mu.Unlock()
-	if suppressed > 0 {
-		args = append(args, "suppressed", suppressed)
-	}
-	c.log.Warn(complaintTexts[what].text, args...)
+	c.lines[what].Say(c.log, slog.LevelWarn, complaintTexts[what].text, args...)
 }

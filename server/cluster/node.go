@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stentor/engine"
+	"stentor/reactor/quiet"
 	"stentor/server/api"
 	"stentor/server/channel"
 	"stentor/server/cluster/control"
@@ -54,7 +55,8 @@ type Node struct {
 
 	registry   registry
 	link       link
-	complaints complaints
+	complaints *complaints
+	panics     quiet.Line
 	figures    figures
 
 	asked  asked
@@ -77,7 +79,7 @@ func New(cfg Config) *Node {
 		cfg:        cfg,
 		started:    time.Now(),
 		registry:   newRegistry(),
-		complaints: complaints{log: cfg.Log},
+		complaints: newComplaints(cfg.Log),
 		asked:      newAsked(),
 		places:     make(chan struct{}, SurveysMax),
 		lanes:      make(map[string]*lane),

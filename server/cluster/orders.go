@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -150,7 +151,7 @@ func (n *Node) obey(ctx context.Context) {
 func (n *Node) carryOut(ctx context.Context, o *order) {
 	defer func() {
 		if v := recover(); v != nil {
-			n.cfg.Log.Error("panic in an order of another node", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			n.panics.Say(n.cfg.Log, slog.LevelError, "panic in an order of another node", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
 	s := n.cfg.Sessions

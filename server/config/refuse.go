@@ -160,6 +160,7 @@ func (c *Config) advice() []Warning {
 		say("http_api.key", "every call of the HTTP API is answered 401: set http_api.key")
 	}
 	list = append(list, c.HTTPServer.advice()...)
+	list = append(list, c.unusedCertificates()...)
 	if c.Debug.Enabled && c.HTTPServer.InternalPort == "" {
 		say("debug.enabled", "debug.enabled is set and there is no http_server.internal_port: profiles are served on the public port")
 	}

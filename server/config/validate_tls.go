@@ -35,11 +35,19 @@ func (p *checker) secure() {
 	if h.TLSPort > 0 && (h.TLSPort == h.Port || strconv.Itoa(h.TLSPort) == h.InternalPort) {
 		p.fail("http_server.tls_port", strconv.Itoa(h.TLSPort), "is another port's number, too", "choose a port of its own, or leave it out for TLS on http_server.port")
 	}
+	if h.InternalPort == strconv.Itoa(h.Port) && h.sameAddress() {
+		p.fail("http_server.internal_port", h.InternalPort, "is http_server.port, too", "choose another one, or leave it out: then there is one port for everything")
+	}
 	for _, trusted := range h.ProxyProtocol.Trusted {
 		if _, err := network(trusted); err != nil {
 			p.fail("http_server.proxy_protocol.trusted", trusted, "neither an address nor a network", "write for example 10.0.0.7, 10.0.0.0/8 or fd00::/8")
 		}
 	}
+}
+
+// sameAddress reports that both listeners want the same address, or that one wants all of them.
+func (h *HTTPServer) sameAddress() bool {
+	return h.Address == "" || h.InternalAddress == "" || h.Address == h.InternalAddress
 }
 
 // certificate checks a block of a port that speaks TLS.
@@ -113,6 +121,24 @@ func (c *ProxyProtocol) Networks() []netip.Prefix {
 	for _, s := range c.Trusted {
 		if n, err := network(s); err == nil { // Load has refused others
 			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// unusedCertificates are given to ports that do not speak TLS.
+func (c *Config) unusedCertificates() (list []Warning) {
+	for _, b := range []struct {
+		path  string
+		block *TLSConfig
+		on    bool // there is such a port
+	}{
+		{"http_server.tls", &c.HTTPServer.TLS, true},
+		{"http_server.internal_tls", &c.HTTPServer.InternalTLS, c.HTTPServer.InternalPort != ""},
+		{"uni_grpc.tls", &c.UniGRPC.TLS, c.UniGRPC.Enabled},
+	} {
+		if b.on && b.block.CertPEM != "" && !b.block.Enabled {
+			list = append(list, Warning{Topic: Advice, Path: b.path + ".cert_pem", Text: b.path + ".cert_pem has no effect without " + b.path + ".enabled"})
 		}
 	}
 	return list

@@ -7,9 +7,10 @@ import "stentor/codec"
 type batch struct {
 	events       []*event
 	publications int    // of the events
+	dropped      int    // joins and leaves that were for those who have left
 	opening      *event // the first publication, or nil
 	closing      *event // the last publication, or nil
-	bytes        int    // that the events weigh
+	bytes        int    // that the events weigh, and what was dropped
 	markers      []*marker
 	answered     int // markers that are back
 	frames       [numVariants]*codec.Frame
@@ -57,24 +58,31 @@ func (b *batch) reset() {
 	*b = batch{events: b.events[:0], markers: b.markers[:0], asking: b.asking}
 }
 
-// take moves items from the front of queue into b, which is empty, as many as fit but at least one, and returns how many.
-func (b *batch) take(queue []item) (n int) {
+// take moves items from the front of queue into b, which is empty, as many as fit but at least one, and returns how many. So many fences
+// are under way; joins and leaves before them are dropped. passed is how many of them were met.
+func (b *batch) take(queue []item, fences int) (n, passed int) {
 	for n < len(queue) && n < batchItemsMax {
 		if e := queue[n].event; e != nil {
 			cost := e.cost()
-			if b.bytes+cost > batchBytesMax && len(b.events) > 0 {
+			if b.bytes+cost > batchBytesMax && b.bytes > 0 {
 				break
 			}
 			b.bytes += cost
-			b.events = append(b.events, e)
+			if e.pub == nil && passed < fences {
+				b.dropped++
+			} else {
+				b.events = append(b.events, e)
+			}
+		} else if m := queue[n].marker; m.fence {
+			passed++
 		} else {
-			b.markers = append(b.markers, queue[n].marker)
+			b.markers = append(b.markers, m)
 		}
 		queue[n] = item{}
 		n++
 	}
 	b.survey()
-	return n
+	return n, passed
 }
 
 func (b *batch) survey() {

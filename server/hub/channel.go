@@ -5,8 +5,7 @@ import (
 	"stentor/reactor/loop"
 )
 
-// Channel is what one loop knows of a channel. Only that loop touches it, except for marks, joining and
-// next.
+// Channel is what one loop knows of a channel. Only that loop touches it, except for marks and next.
 type Channel struct {
 	record *record
 
@@ -22,7 +21,7 @@ type Channel struct {
 	era     uint16
 	loop    uint8
 	marks   marks  // guarded by the table's stripe
-	joining uint32 // members who want joins and leaves; guarded by the table's stripe
+	joining uint32 // members who want joins and leaves
 }
 
 // marks are what the table has to know of the members.
@@ -55,12 +54,14 @@ type item struct {
 	marker *marker
 }
 
-// marker comes back to its session, or starts its check, when everything that waited before it has been handed out.
+// marker comes back to its session, or starts its check, when everything that waited before it has been handed out. One that is a fence
+// takes effect where it stands.
 type marker struct {
 	table  *Table
 	handle loop.Handle
 	order  any
 	check  *checking
+	fence  bool // see fences
 }
 
 // Name is the channel's name, one string for the whole node.
@@ -69,17 +70,18 @@ func (c *Channel) Name() string { return c.record.name }
 // Subscribe makes s, which must be new, a member of the channel called name on loop l. From here on publications reach it. One
 // that is to be positioned must get its Position before the loop turns again.
 func (t *Table) Subscribe(s *Subscription, l *loop.Loop, name string, f codec.Form, who Subscriber, o Options) {
-	c := t.listen(l.ID(), name, o)
-	s.subscriber, s.channel, s.flags = who, c, o.flags(f)
+	s.subscriber, s.flags = who, o.flags(f)
 	if t.up != nil {
 		s.flags &^= wildcard // the broker looks for what matches
 	}
+	if s.flags&wildcard != 0 {
+		t.wild.add(name) // before anybody can hear anything, see the package comment
+	}
+	c := t.listen(l.ID(), name, o)
+	s.channel = c
 	c.add(s)
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.admit(&t.locals[c.loop], s, o.Filter)
-	}
-	if s.flags&wildcard != 0 {
-		t.wild.add(c.record.name)
 	}
 }
 
@@ -106,15 +108,18 @@ func (t *Table) Recovered(s *Subscription) { s.flags |= based }
 func (t *Table) Unsubscribe(s *Subscription) {
 	c := s.channel
 	s.flags |= failed
-	if s.flags&wildcard != 0 {
-		t.wild.remove(c.record.name)
-	}
 	t.locals[c.loop].forgo(s)
 	if s.flags&(deltas|filtered) != 0 {
 		c.list.dismiss(&t.locals[c.loop], s)
 	}
 	c.remove(s)
 	t.leave(c, c.len() == 0, s.JoinLeave())
+	if s.JoinLeave() && c.joining == 0 && c.len() > 0 {
+		t.fenceOff(c)
+	}
+	if s.flags&wildcard != 0 {
+		t.wild.remove(c.record.name)
+	}
 }
 
 // CatchUp gives s, ahead of its turn, what its channel has in store for it. It must be unsubscribed right after: it would get the
@@ -142,15 +147,18 @@ func (c *Channel) Take(l *loop.Loop, what any) {
 		}
 	case *check:
 		if k := w.table.locals[c.loop].collecting[c]; k != nil {
-			k.checked = w
+			k.check(w)
 		}
 		c.check(l, &checking{check: w, channel: c, left: c.places()})
 	case *marker:
-		if c.pending == nil {
+		switch {
+		case c.pending != nil:
+			c.wait(l, w.table, item{marker: w})
+		case w.fence:
+			w.table.locals[c.loop].passed(c, 1)
+		default:
 			w.reached(l)
-			return
 		}
-		c.wait(l, w.table, item{marker: w})
 	}
 }
 

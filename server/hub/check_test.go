@@ -137,6 +137,35 @@ func TestCheckOfTheSilent(t *testing.T) {
 	}
 }
 
+// TestCheckBeforeASilence: who becomes silent after a check is not held against it, although others are silent all the time: what it
+// reads is newer, and of another epoch if the stream was made anew.
+func TestCheckBeforeASilence(t *testing.T) {
+	r, _ := newFarRig(t, 1)
+	join := func() *listener {
+		x := r.joinWith(0, "news", codec.JSON, Options{Positioned: true})
+		r.table.Silence(x.sub, true)
+		return x
+	}
+	before := join()
+	r.table.Check("news", codec.StreamPosition{Offset: 5, Epoch: "old"})
+	r.settle()
+	after := join()
+	for _, tt := range []struct {
+		x    *listener
+		lost bool
+	}{{after, false}, {before, true}} {
+		r.table.Position(tt.x.sub, codec.StreamPosition{Offset: 1, Epoch: "new"})
+		r.table.LetIn(tt.x.sub)
+		r.settle()
+		if (len(tt.x.failed) == 1) != tt.lost {
+			t.Errorf("failed %v, want %t", tt.x.failed, tt.lost)
+		}
+	}
+	r.table.Check("news", codec.StreamPosition{Offset: 1, Epoch: "new"})
+	r.settle()
+	after.expectFailed()
+}
+
 // TestPositioned: only channels with positions are listed, each in one stripe.
 func TestPositioned(t *testing.T) {
 	r := newRig(t, 1)

@@ -11,15 +11,24 @@ import (
 // they know their position; then they get what came after it from here. Each needs only what came after itself: where many come all
 // the time there is always somebody silent, and what is older goes when the last one who needs it has been let in.
 type collected struct {
-	silent map[*Subscription]uint64 // the number of the first event that each needs
-	starts []start                  // those numbers, in order; the first one is somebody's
-	events []*event                 // publications with an offset, numbered as they come
-	first  uint64                   // the number of the oldest
+	silent map[*Subscription]hush
+	turns  int      // given out among them
+	starts []start  // the numbers of the first events that each needs, in order; the first one is somebody's
+	events []*event // publications with an offset, numbered as they come
+	first  uint64   // the number of the oldest
 	bytes  int
 
-	// checked is the newest check that came meanwhile: those who were silent then are held against it when they are let in. What they
-	// read may be older than what the broker has failed to send.
-	checked *check
+	// checked is the newest check that came meanwhile: those who were silent then, with turns up to checkedTurn, are held against it
+	// when they are let in. What they read may be older than what the broker has failed to send. What others read, who came after it, is
+	// newer, and of another epoch perhaps.
+	checked     *check
+	checkedTurn int
+}
+
+// hush is since when a member is silent: the number of the first event that it needs, and its turn.
+type hush struct {
+	number uint64
+	turn   int
 }
 
 // start is how many members need the events from a number on.
@@ -46,7 +55,7 @@ func (t *Table) Silence(s *Subscription, collect bool) {
 	o := &t.locals[s.channel.loop]
 	k := o.collecting[s.channel]
 	if k == nil {
-		k = &collected{silent: make(map[*Subscription]uint64)}
+		k = &collected{silent: make(map[*Subscription]hush)}
 		if o.collecting == nil {
 			o.collecting = make(map[*Channel]*collected)
 		}
@@ -73,7 +82,7 @@ func (t *Table) LetIn(s *Subscription) {
 		}
 		p.handOne(s, e)
 	}
-	if k.checked != nil {
+	if k.owesCheck(s) {
 		if late := (&checking{check: k.checked, channel: c, only: s}); late.missed(s) {
 			c.check(t.loops[c.loop], late)
 		}
@@ -83,7 +92,8 @@ func (t *Table) LetIn(s *Subscription) {
 
 func (k *collected) enter(s *Subscription) {
 	next := k.first + uint64(len(k.events))
-	k.silent[s] = next
+	k.turns++
+	k.silent[s] = hush{next, k.turns}
 	if n := len(k.starts); n > 0 && k.starts[n-1].number == next {
 		k.starts[n-1].members++
 	} else {
@@ -93,11 +103,20 @@ func (k *collected) enter(s *Subscription) {
 
 // of is what there is for s.
 func (k *collected) of(s *Subscription) []*event {
-	number, silent := k.silent[s]
+	since, silent := k.silent[s]
 	if !silent {
 		return nil
 	}
-	return k.events[max(number, k.first)-k.first:]
+	return k.events[max(since.number, k.first)-k.first:]
+}
+
+// check keeps a check for those who are silent now.
+func (k *collected) check(x *check) { k.checked, k.checkedTurn = x, k.turns }
+
+// owesCheck reports that s was silent when the check that is kept came.
+func (k *collected) owesCheck(s *Subscription) bool {
+	since, silent := k.silent[s]
+	return silent && k.checked != nil && since.turn <= k.checkedTurn
 }
 
 // forgo ends the collecting for s, if there is any.
@@ -106,14 +125,14 @@ func (o *local) forgo(s *Subscription) {
 	if k == nil {
 		return
 	}
-	number, silent := k.silent[s]
+	since, silent := k.silent[s]
 	if !silent {
 		return
 	}
 	delete(k.silent, s)
 	before := k.bytes
 	if len(k.silent) > 0 {
-		k.leave(number)
+		k.leave(since.number)
 		o.collected += k.bytes - before
 		return
 	}

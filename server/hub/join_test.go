@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +74,7 @@ func TestJoinsAlone(t *testing.T) {
 	gone.expect()
 
 	wants.leave()
+	r.settle()
 	r.tell("news", "<a")
 	if !idle(r.loops[0]) {
 		t.Error("a leave is on its way although everybody who wanted it has left")
@@ -164,5 +167,90 @@ func TestJoinAllocates(t *testing.T) {
 	})
 	if want := 3.0; got != want { // the event, the frame and its bytes
 		t.Errorf("%v allocations, want %v", got, want)
+	}
+}
+
+// TestJoinsForThoseWhoLeft: what is on its way when the last one who wants joins leaves a loop, where others stay, is not for those who
+// want some next: what came since is missing behind it. Publications among them reach everybody.
+func TestJoinsForThoseWhoLeft(t *testing.T) {
+	tests := []struct {
+		name string
+		wait func(r *rig) // brings what was told to where it waits
+	}{
+		{"in the mailbox", func(*rig) {}},
+		{"in the channel", func(r *rig) { r.turn(0, 0) }},
+		{"some in a walk", func(r *rig) { r.turn(0, 1) }},
+	}
+	for _, tt := range tests {
+		for _, rounds := range []int{1, 3} {
+			t.Run(fmt.Sprint(tt.name, ", times ", rounds), func(t *testing.T) {
+				r := newRig(t, 1)
+				plain := []*listener{r.join(0, "news"), r.join(0, "news")}
+				for range rounds {
+					x := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+					r.tell("news", ">a")
+					r.publish("news", 1)
+					r.tell("news", "<a")
+					tt.wait(r)
+					r.tell("news", ">b")
+					x.leave()
+					r.tell("news", ">c")
+				}
+				y := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+				tt.wait(r)
+				z := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+				r.tell("news", "<c")
+				r.publish("news", 1)
+				r.settle()
+				want := strings.Split("1 2 3 4", " ")[:rounds+1]
+				for _, p := range plain {
+					if got := strings.Split(strings.Join(p.got, "+"), "+"); !slices.Equal(got, want) {
+						t.Errorf("a reader got %q, want %q", got, want)
+					}
+				}
+				for _, p := range []*listener{y, z} {
+					got := strings.Join(p.got, "+")
+					if joins := strings.Count(got, ">") + strings.Count(got, "<"); joins != 1 || !strings.HasSuffix(got, "<c+"+want[rounds]) {
+						t.Errorf("who came last got %q", got)
+					}
+				}
+				if r.waits(0) || r.table.locals[0].bytes.Load() != 0 || r.table.locals[0].fences != nil {
+					t.Error("something is left")
+				}
+			})
+		}
+	}
+}
+
+// TestJoinsForThoseWhoLeftAndCatchingUp: nor are they handed out ahead of their turn.
+func TestJoinsForThoseWhoLeftAndCatchingUp(t *testing.T) {
+	r := newRig(t, 1)
+	r.join(0, "news")
+	x := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+	r.tell("news", ">a")
+	x.leave()
+	y := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+	r.tell("news", ">b")
+	r.publish("news", 1)
+	r.inMail(0, func() {
+		r.table.CatchUp(y.sub)
+		y.leave()
+	})
+	y.expect(">b", "1")
+}
+
+// TestJoinsOfALoopThatIsLeft: where everybody leaves, what was noted of it goes, too.
+func TestJoinsOfALoopThatIsLeft(t *testing.T) {
+	r := newRig(t, 1)
+	plain, x := r.join(0, "news"), r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+	r.tell("news", ">a")
+	x.leave()
+	plain.leave()
+	y := r.joinWith(0, "news", codec.JSON, Options{JoinLeave: true})
+	r.tell("news", ">b")
+	r.settle()
+	y.expect(">b")
+	if r.table.locals[0].fences != nil {
+		t.Error("something is left")
 	}
 }

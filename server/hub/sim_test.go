@@ -412,7 +412,7 @@ func (m *simMember) check() {
 			}
 		}
 	}
-	m.checkRun(have, last)
+	m.checkRun(have)
 	if m.left || m.failed {
 		m.checkFailure()
 		return
@@ -424,14 +424,18 @@ func (m *simMember) check() {
 	}
 }
 
-// checkRun: whoever has no position knows of no gap, so that there is none, also where members left in a hurry that were there before.
-func (m *simMember) checkRun(have map[int]bool, last int) {
-	if m.placed || len(m.got) == 0 {
-		return
-	}
-	for number := m.got[0].number; number < last; number++ {
-		if !have[number] && m.wants(number) && !m.channel.log[number].join {
-			m.sim.t.Errorf("publication %d is missing, joined at %d: %v", number, m.joinedAt, m.got)
+// checkRun: of joins and leaves, and of publications without a position, nobody knows of a gap, so that there is none, also where
+// members left in a hurry that were there before.
+func (m *simMember) checkRun(have map[int]bool) {
+	for _, join := range []bool{true, false} {
+		run := slices.DeleteFunc(slices.Clone(m.got), func(p simPub) bool { return p.join != join })
+		if len(run) == 0 || m.placed && !join {
+			continue
+		}
+		for number := run[0].number; number < run[len(run)-1].number; number++ {
+			if !have[number] && m.wants(number) && m.channel.log[number].join == join {
+				m.sim.t.Errorf("publication %d (join: %t) is missing, joined at %d: %v", number, join, m.joinedAt, m.got)
+			}
 		}
 	}
 }

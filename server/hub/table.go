@@ -62,8 +62,9 @@ type local struct {
 
 	collecting map[*Channel]*collected // nil while there are none
 	collected  int                     // bytes in them
+	fences     map[*Channel]int        // that are under way; nil while there are none
 
-	_ [48]byte // cache lines of its own
+	_ [40]byte // cache lines of its own
 }
 
 // Limits of what waits in the channels of one loop. The mailbox, which has the same, is emptied at every turn; a walk over a

@@ -104,11 +104,12 @@ func (p *pending) resume() {
 
 // open starts a walk for the next publications. It reports false when nothing waits.
 func (p *pending) open() bool {
-	n := p.batch.take(p.queue[p.head:])
+	n, passed := p.batch.take(p.queue[p.head:], p.local().fences[p.channel])
 	if n == 0 {
 		return false
 	}
 	p.head += n
+	p.local().passed(p.channel, passed)
 	p.walking, p.at, p.end, p.chain = true, 0, 0, p.chainOf()
 	p.late = p.batch.opening != nil && p.table.lag.late(p.batch.opening)
 	if k := p.local().collecting[p.channel]; k != nil {
@@ -153,7 +154,7 @@ func (p *pending) answer(b *loop.Budget) {
 
 func (p *pending) close() {
 	p.walking, p.late = false, false
-	p.local().hold(-len(p.batch.events), -p.batch.bytes)
+	p.local().hold(-len(p.batch.events)-p.batch.dropped, -p.batch.bytes)
 	c := p.channel
 	if c.list != nil && c.list.special != nil {
 		c.list.special.passed(p.batch.closing)
@@ -299,8 +300,12 @@ func (p *pending) catchUp(s *Subscription) {
 		p.hand(s)
 	}
 	queue := p.queue[p.head:]
+	fences := p.local().fences[p.channel]
 	for _, x := range queue[:min(len(queue), catchUpMax)] {
-		if x.event != nil {
+		switch {
+		case x.event == nil && x.marker.fence:
+			fences--
+		case x.event != nil && (x.event.pub != nil || fences == 0):
 			p.handOne(s, x.event)
 		}
 	}

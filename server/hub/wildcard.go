@@ -51,7 +51,7 @@ func (w *wildcards) scopeOf(name string) int {
 	return 0
 }
 
-// add counts one more subscription to name, which is kept.
+// add counts one more subscription to name, which may alias a read buffer.
 func (w *wildcards) add(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,6 +62,7 @@ func (w *wildcards) add(name string) {
 	if w.patterns == nil {
 		w.patterns, w.levels = make(map[string]*pattern), make(map[edge]*level)
 	}
+	name = strings.Clone(name)
 	p := &pattern{scope: w.scopeOf(name), subscriptions: 1}
 	w.patterns[name] = p
 	at := w.grow(nil, name[:p.scope])

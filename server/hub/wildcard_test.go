@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -211,7 +212,8 @@ func TestScopeMayChange(t *testing.T) {
 	}
 }
 
-// TestWildcardsConcurrently is for the race detector: publishers meet patterns that come and go, and one that stays hears all.
+// TestWildcardsConcurrently is for the race detector: publishers meet patterns that come and go; whoever comes hears of a channel without
+// gaps, and one that stays hears all.
 func TestWildcardsConcurrently(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running, work sync.WaitGroup
@@ -231,8 +233,8 @@ func TestWildcardsConcurrently(t *testing.T) {
 	for _, r := range runners {
 		work.Go(func() {
 			for range 200 {
-				guest := new(Subscription)
-				r.do(func() { table.Subscribe(guest, r.loop, "news.*", codec.JSON, new(sink), Options{Wildcard: true}) })
+				guest, f := new(Subscription), &follower{t: t, last: map[string]int{}}
+				r.do(func() { table.Subscribe(guest, r.loop, "news.*", codec.JSON, f, Options{Wildcard: true}) })
 				r.do(func() { table.Unsubscribe(guest) })
 			}
 		})
@@ -250,8 +252,61 @@ func TestWildcardsConcurrently(t *testing.T) {
 	running.Wait()
 }
 
+// follower checks that the publications of a channel, numbered by their one publisher, have no gaps. Several publish to news.x.
+type follower struct {
+	t    *testing.T
+	last map[string]int
+}
+
+func (f *follower) Send(frame *codec.Frame) {
+	for _, p := range decode(f.t, frame) {
+		n, err := strconv.Atoi(head(p.Data))
+		if last, known := f.last[p.Channel]; err != nil || known && n != last+1 && p.Channel != "news.x" {
+			f.t.Errorf("%s: %d (%v) after %d", p.Channel, n, err, last)
+		}
+		f.last[p.Channel] = n
+	}
+}
+
+func (f *follower) Fail(*Subscription, Failure) {}
+
 // counter counts publications.
 type counter struct{ got int }
 
 func (c *counter) Send(f *codec.Frame)         { c.got += f.Joined() }
 func (c *counter) Fail(*Subscription, Failure) {}
+
+// patternLife looks at the tree of patterns at the moments when a pattern gets its first subscriber and has lost its last one.
+type patternLife struct {
+	silence
+	table *Table
+	seen  []string // what a publication matched then
+}
+
+func (l *patternLife) Occupied(int, string) { l.look("came") }
+func (l *patternLife) Vacated(int, string)  { l.look("left") }
+
+func (l *patternLife) look(when string) {
+	l.seen = append(l.seen, when)
+	l.seen = l.table.wild.match("news.a", l.seen)
+}
+
+// TestPatternsAreFoundBeforeTheyAreHeard: as long as a publication could be delivered to a pattern it is looked for, so that whoever
+// hears one hears all that follow. Its name may be in a buffer that is used again.
+func TestPatternsAreFoundBeforeTheyAreHeard(t *testing.T) {
+	r := newRig(t, 2)
+	life := &patternLife{table: r.table}
+	r.table.Watch(life)
+	name := []byte("news.*")
+	x := r.joinPattern(0, aliasing(name))
+	copy(name, "//////")
+	y := r.joinPattern(1, "news.*")
+	x.leave()
+	r.publish("news.a", 1)
+	r.settle()
+	y.expect("1")
+	y.leave()
+	if want := []string{"came", "news.*", "left", "news.*"}; !slices.Equal(life.seen, want) {
+		t.Errorf("got %q, want %q", life.seen, want)
+	}
+}

@@ -3,15 +3,11 @@ package policy
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
+	"stentor/reactor/quiet"
 	"stentor/server/channel"
 )
-
-// noticeInterval is the shortest time between two notices of one kind. Clients can cause notices as fast as they can send, so
-// that the rest is only counted; the next one says how many there were.
-const noticeInterval = time.Second
 
 // clipBytes is the most of a client's text that a notice repeats.
 const clipBytes = 128
@@ -122,13 +118,10 @@ func publishNotice(right channel.Right, c *Client, subscribed bool) notice {
 	return noticePublish
 }
 
-// notices writes notices to a log, at most one of each kind per noticeInterval. Any goroutine may use it.
+// notices writes notices to a log. Clients can cause notices as fast as they can send. Any goroutine may use it.
 type notices struct {
 	log   *slog.Logger
-	kinds [noticeKinds]struct {
-		last       atomic.Int64 // unix nanoseconds; 0: never
-		suppressed atomic.Int64 // since then
-	}
+	kinds [noticeKinds]quiet.Line
 }
 
 // due reports whether a notice may be written, and how many of its kind were not since the last one.
@@ -136,15 +129,7 @@ func (n *notices) due(k notice) (suppressed int64, ok bool) {
 	if !n.log.Enabled(context.Background(), slog.LevelInfo) {
 		return 0, false
 	}
-	kind := &n.kinds[k]
-	now, last := time.Now().UnixNano(), kind.last.Load()
-	// A clock that was set back does not silence the log.
-	recent := last != 0 && now >= last && now-last < int64(noticeInterval)
-	if recent || !kind.last.CompareAndSwap(last, now) {
-		kind.suppressed.Add(1)
-		return 0, false
-	}
-	return kind.suppressed.Swap(0), true
+	return n.kinds[k].Due(time.Now())
 }
 
 // note writes a notice of kind k; reason may be empty.

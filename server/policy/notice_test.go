@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"stentor/codec"
+	"stentor/reactor/quiet"
 	"stentor/server/config"
 )
 
@@ -138,7 +139,7 @@ func TestNoticesAreRare(t *testing.T) {
 		if n := lines(); n != 1 {
 			t.Errorf("another kind: %d lines", n)
 		}
-		time.Sleep(noticeInterval - time.Nanosecond)
+		time.Sleep(quiet.Period - time.Nanosecond)
 		flood(1)
 		if n := lines(); n != 0 {
 			t.Errorf("just before a second has passed: %d lines", n)
@@ -159,24 +160,11 @@ func TestNoticesAreRare(t *testing.T) {
 	})
 }
 
-// A clock that was set back must not silence the log until it has caught up.
-func TestNoticesAfterClockJump(t *testing.T) {
-	var log bytes.Buffer
-	n := notices{log: slog.New(slog.NewTextHandler(&log, nil))}
-	n.kinds[noticeName].last.Store(time.Now().Add(time.Hour).UnixNano())
-	if _, ok := n.due(noticeName); !ok {
-		t.Error("no notice after the clock was set back")
-	}
-	if _, ok := n.due(noticeName); ok {
-		t.Error("two notices at once")
-	}
-}
-
 func TestNoticesOff(t *testing.T) {
 	var log bytes.Buffer
 	n := notices{log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	n.note(noticeName, "")
-	if log.Len() > 0 || n.kinds[noticeName].last.Load() != 0 {
+	if _, fresh := n.kinds[noticeName].Due(time.Now()); log.Len() > 0 || !fresh {
 		t.Errorf("a log that is off got %s", log.String())
 	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"stentor/codec"
@@ -306,7 +307,7 @@ func (s *Session) engineFault(what, channel string, err error) error {
 		s.node.Metrics.Overloaded()
 		return codec.ErrorTooManyRequests
 	}
-	if suppressed, ok := s.worker().unreached.due(s.loop().Now()); ok {
+	if suppressed, ok := s.worker().unreached.Due(s.node.Now()); ok {
 		s.node.Log.Error("the engine failed: "+what, "channel", channel, "user", s.user, "error", err, "suppressed", suppressed)
 	}
 	return codec.ErrorInternal
@@ -347,10 +348,10 @@ func (s *Session) doFar(what, channel string, work func(ctx context.Context) err
 		ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
 		defer cancel()
 		if err := work(ctx); err != nil {
-			n.unheard.tell(n.Log, what, channel, err)
+			n.faults.Say(n.Log, slog.LevelError, what, "channel", channel, "error", err)
 		}
 	})
 	if !ok {
-		n.unheard.tell(n.Log, what, channel, engine.ErrOverloaded)
+		n.faults.Say(n.Log, slog.LevelError, what, "channel", channel, "error", engine.ErrOverloaded)
 	}
 }

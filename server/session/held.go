@@ -156,7 +156,7 @@ func (s *Session) await(command []byte, p pending) error {
 // fetched goes on after await. Many may have waited for the same key.
 func (s *Session) fetched(fault error) {
 	if fault != nil {
-		if suppressed, ok := s.worker().keyless.due(s.loop().Now()); ok {
+		if suppressed, ok := s.worker().keyless.Due(s.node.Now()); ok {
 			s.node.Log.Warn("a key for tokens could not be fetched", "error", fault, "suppressed", suppressed)
 		}
 	}

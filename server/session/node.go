@@ -13,6 +13,7 @@ import (
 	"stentor/codec"
 	"stentor/engine"
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 	"stentor/server/config"
 	"stentor/server/hub"
 	"stentor/server/metrics"
@@ -105,7 +106,7 @@ type Node struct {
 	places  atomic.Uint64 // given out among all users' sessions
 	held    atomic.Int64  // bytes of commands that wait behind work off the loops
 	remote  bool          // the broker or the presence is not local
-	unheard unheard       // errors of work that nobody waits for
+	faults  quiet.Line    // errors of the engine and of ours, which clients may cause as often as they like
 }
 
 // worker is what the sessions of one loop share. Only that loop touches it.
@@ -119,7 +120,7 @@ type worker struct {
 	room  int    // bytes of publications that the command under way may still recover
 
 	// What is logged of malformed commands, keys that did not come, joins and leaves that were not published.
-	malformed, keyless, unpublished, unreached quiet
+	malformed, keyless, unpublished, unreached quiet.Line
 
 	_ [64]byte
 }

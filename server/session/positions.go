@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ import (
 // CheckPositions looks, until ctx ends, for subscriptions that have missed something without noticing it: a stream that was lost and
 // made anew, a publication that never came. Every channel with positions is looked at once in client.channel_position_check_delay,
 // for all its subscriptions on this node together, so that a channel of a million costs one question to the broker; those of which a
-// remote broker says that something may be missing, at once, and also if there is no such delay. It runs on a goroutine of its own, because the broker may be remote.
+// remote broker says that something may be missing, at once, and also if there is no such delay. It runs on a goroutine of its own,
+// because the broker may be remote.
 func (n *Node) CheckPositions(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -155,7 +157,7 @@ func (n *Node) readTop(ctx context.Context, channel string) (codec.StreamPositio
 	}
 	_, top, err := n.Broker.History(ctx, channel, engine.HistoryFilter{MetaTTL: options.HistoryMetaTTL})
 	if err != nil {
-		n.unheard.tell(n.Log, "a position could not be checked", channel, err)
+		n.faults.Say(n.Log, slog.LevelError, "a position could not be checked", "channel", channel, "error", err)
 	}
 	return top, err
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 
 	"stentor/codec"
@@ -26,7 +27,7 @@ func (s *Session) appear(sub *hub.Subscription) error {
 		return nil
 	}
 	if err := s.node.Presence.AddPresence(context.Background(), sub.Name(), s.id(), info, s.node.Settings.PresenceTTL); err != nil {
-		s.node.Log.Error("presence could not be entered", "channel", sub.Name(), "error", err)
+		s.node.faults.Say(s.node.Log, slog.LevelError, "presence could not be entered", "channel", sub.Name(), "error", err)
 		return codec.ErrorInternal
 	}
 	sub.Note(present)
@@ -62,7 +63,7 @@ func (s *Session) announce(sub *hub.Subscription, permit *policy.Subscription) {
 // tellUnpublished logs a join or leave that nobody hears of. While the loops have too much to do, each client that comes or goes has
 // one.
 func (s *Session) tellUnpublished(what string, sub *hub.Subscription, err error) {
-	if suppressed, ok := s.worker().unpublished.due(s.loop().Now()); ok {
+	if suppressed, ok := s.worker().unpublished.Due(s.node.Now()); ok {
 		s.node.Log.Warn(what, "channel", sub.Name(), "error", err, "suppressed", suppressed)
 	}
 }
@@ -75,7 +76,7 @@ func (s *Session) disappear(sub *hub.Subscription) {
 		s.disappearFar(sub)
 	} else if done&present != 0 {
 		if err := s.node.Presence.RemovePresence(context.Background(), sub.Name(), s.id(), s.user); err != nil {
-			s.node.Log.Error("presence could not be left", "channel", sub.Name(), "error", err)
+			s.node.faults.Say(s.node.Log, slog.LevelError, "presence could not be left", "channel", sub.Name(), "error", err)
 		}
 	}
 	if done&announced != 0 && !s.node.Broker.Local() {

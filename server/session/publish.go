@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"stentor/codec"
@@ -33,7 +34,7 @@ func (s *Session) publish(id uint32, req *codec.PublishRequest) error {
 		return codec.ErrorTooManyRequests
 	}
 	if err != nil {
-		s.node.Log.Error("publication failed", "channel", req.Channel, "user", s.user, "error", err)
+		s.node.faults.Say(s.node.Log, slog.LevelError, "publication failed", "channel", req.Channel, "user", s.user, "error", err)
 		return codec.ErrorInternal
 	}
 	s.node.Metrics.MessageSent(s.handle.Loop(), s.namespace(), metrics.MessagePublication)

@@ -7,22 +7,7 @@ import (
 
 	"stentor/codec"
 	"stentor/engine"
-	"stentor/reactor/loop"
 )
-
-// TestQuiet: ten ticks are a second.
-func TestQuiet(t *testing.T) {
-	var q quiet
-	for _, tt := range []struct {
-		at         loop.Time
-		ok         bool
-		suppressed int
-	}{{10, true, 0}, {10, false, 0}, {19, false, 0}, {20, true, 2}, {29, false, 0}, {100, true, 1}} {
-		if suppressed, ok := q.due(tt.at); ok != tt.ok || suppressed != tt.suppressed {
-			t.Errorf("tick %d: a line %t with %d suppressed", tt.at, ok, suppressed)
-		}
-	}
-}
 
 // TestLogOfStrangers: what clients can cause as often as they like is logged once a second.
 func TestLogOfStrangers(t *testing.T) {

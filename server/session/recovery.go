@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"stentor/codec"
 	"stentor/engine"
@@ -17,7 +18,7 @@ import (
 func (s *Session) position(sub *hub.Subscription, permit *policy.Subscription, result *codec.SubscribeResult) error {
 	r := newRecovery(permit)
 	if err := r.read(context.Background(), s.node, sub.Name(), permit); err != nil {
-		s.node.Log.Error("history could not be read", "channel", sub.Name(), "error", err)
+		s.node.faults.Say(s.node.Log, slog.LevelError, "history could not be read", "channel", sub.Name(), "error", err)
 		return codec.DisconnectServerError
 	}
 	return s.place(sub, permit, &r, result)

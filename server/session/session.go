@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -202,7 +203,7 @@ func (s *Session) take(msg []byte, r round) {
 }
 
 func (s *Session) tellMalformed(err error) {
-	if suppressed, ok := s.worker().malformed.due(s.loop().Now()); ok {
+	if suppressed, ok := s.worker().malformed.Due(s.node.Now()); ok {
 		s.node.Log.Info("client sent a malformed command", "user", s.user, "error", err, "suppressed", suppressed)
 	}
 }
@@ -250,7 +251,7 @@ func (s *Session) failed(c *codec.Command, text []byte, err error) {
 	var answer *codec.Error
 	var end codec.Disconnect
 	if !errors.As(err, &end) && !errors.As(err, &answer) {
-		s.node.Log.Error("command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
+		s.node.faults.Say(s.node.Log, slog.LevelError, "command failed", "method", c.Method.String(), "user", s.user, "client", s.clientID(), "error", err)
 		answer = codec.ErrorInternal
 	}
 	switch {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"stentor/engine/pause"
 )
 
 // A server is probed every probeInterval. One that does not answer, and one that was not reached yet, is tried again after
@@ -64,7 +66,7 @@ func (l *line) dial(ctx context.Context) rueidis.Client {
 			client.Close()
 		}
 		l.tellLost(ctx, err)
-		sleep(ctx, delay)
+		pause.For(ctx, delay)
 	}
 	return nil
 }
@@ -72,7 +74,7 @@ func (l *line) dial(ctx context.Context) rueidis.Client {
 // watch withdraws the client whenever it does not answer and publishes it when it does. It returns when ctx has ended, with
 // false, or when another client is needed.
 func (l *line) watch(ctx context.Context, client rueidis.Client) (again bool) {
-	for delay := probeInterval; sleep(ctx, delay); {
+	for delay := probeInterval; pause.For(ctx, delay); {
 		err := l.probe(ctx, client)
 		switch {
 		case err == nil:
@@ -167,16 +169,4 @@ func probeAny(ctx context.Context, client rueidis.Client, timeout time.Duration)
 		}
 	}
 	return err
-}
-
-// sleep waits for d; false if ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

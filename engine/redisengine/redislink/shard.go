@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"stentor/engine"
+	"stentor/engine/pause"
 )
 
 // Shard is one server, one master with its sentinels, or one cluster.
@@ -80,7 +81,7 @@ func (s *Shard) run(ctx context.Context) {
 func (s *Shard) runReplicas(ctx context.Context) {
 	if s.settings.kind == kindPlain || s.settings.kind == kindUnix {
 		for s.main.client.Load() == nil {
-			if !sleep(ctx, retryFirst) {
+			if !pause.For(ctx, retryFirst) {
 				return
 			}
 		}

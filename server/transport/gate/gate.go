@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stentor/reactor/loop"
+	"stentor/reactor/quiet"
 	"stentor/server/metrics"
 	"stentor/server/session"
 )
@@ -45,7 +46,7 @@ type Gate struct {
 
 	refusedOrigin, refusedLimit, refusedAddress atomic.Uint64
 
-	toldAt atomic.Int64 // unix seconds of the last log line about an origin
+	strangers quiet.Line // the log line about an origin: anyone can send any
 }
 
 // New makes a gate that admits pages of origins.
@@ -76,14 +77,12 @@ func (g *Gate) Allowed(origin string) bool {
 // originLoggedMax is how much of an Origin goes to the log, in bytes.
 const originLoggedMax = 200
 
-// tellOrigin logs what to change, once a second at most: anyone can send any origin.
+// tellOrigin logs what to change.
 func (g *Gate) tellOrigin(origin string) {
 	g.refusedOrigin.Add(1)
-	now := g.cfg.Now().Unix()
-	if last := g.toldAt.Load(); last != now && g.toldAt.CompareAndSwap(last, now) {
-		g.cfg.Log.Info("a page of this origin may not connect; to allow it, add the origin to client.allowed_origins",
-			"origin", origin[:min(len(origin), originLoggedMax)])
-	}
+	g.strangers.SayAt(g.cfg.Now(), g.cfg.Log, slog.LevelInfo,
+		"a page of this origin may not connect; to allow it, add the origin to client.allowed_origins",
+		"origin", origin[:min(len(origin), originLoggedMax)])
 }
 
 // Header is a request's header as a transport has it.

@@ -33,6 +33,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"stentor/codec"
+	"stentor/reactor/quiet"
 	"stentor/server/metrics"
 	"stentor/server/session"
 	"stentor/server/transport/gate"
@@ -90,6 +91,8 @@ type Config struct {
 
 // Server serves Consume. Make it with New.
 type Server struct {
+	panics quiet.Line // in calls
+
 	cfg  Config
 	grpc *grpc.Server
 
@@ -176,7 +179,7 @@ func (s *Server) Stop(ctx context.Context) {
 func (s *Server) consume(_ any, stream grpc.ServerStream) (err error) {
 	defer func() {
 		if v := recover(); v != nil { // grpc-go would let it end the process
-			s.cfg.Log.Error("panic in a call; its stream is ended", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.panics.Say(s.cfg.Log, slog.LevelError, "panic in a call; its stream is ended", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
 	}()
