@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -112,37 +111,41 @@ func TestServerSideOptions(t *testing.T) {
 	}
 }
 
-// TestManyWanted: what a stranger names in a connect command costs as much as it is long, not the square of that. The times are
-// compared in one run, turn by turn: four times as many names may cost 4 times as much, and would cost 16 times if each were looked
-// for among those before it. Fewer of them would fit into the processor's cache, and be too cheap to compare with.
+// manyWanted is a connect command that names n channels.
+func manyWanted(n int) *codec.ConnectRequest {
+	req := &codec.ConnectRequest{Subs: make(map[string]*codec.SubscribeRequest, n)}
+	for i := range n {
+		req.Subs[fmt.Sprintf("open:%d", i)] = new(codec.SubscribeRequest)
+	}
+	return req
+}
+
+// TestManyWanted: of what a stranger names in a connect command no more is looked at than the limit needs.
 func TestManyWanted(t *testing.T) {
 	cfg := testConfig()
-	cfg.Client.Insecure, cfg.Client.ChannelLimit = true, 16_000
-	p := newPolicy(t, cfg, nil)
-	wants := func(n int) *codec.ConnectRequest {
-		req := &codec.ConnectRequest{Subs: make(map[string]*codec.SubscribeRequest, n)}
-		for i := range n {
-			req.Subs[fmt.Sprintf("open:%d", i)] = new(codec.SubscribeRequest)
+	cfg.Client.Insecure = true
+	for _, c := range []struct{ limit, wanted, want int }{{16_000, 8000, 8000}, {128, 8000, 129}} {
+		cfg.Client.ChannelLimit = c.limit
+		if got, err := newPolicy(t, cfg, nil).Connect(manyWanted(c.wanted), "", now); err != nil || len(got.Subs) != c.want {
+			t.Errorf("limit %d: %d channels, %v; one more than the limit is enough", c.limit, len(got.Subs), err)
 		}
-		return req
 	}
-	cost := func(req *codec.ConnectRequest) time.Duration {
-		start := time.Now()
-		if got, err := p.Connect(req, "", now); err != nil || len(got.Subs) != len(req.Subs) {
-			t.Fatalf("%d of %d channels, %v", len(got.Subs), len(req.Subs), err)
-		}
-		return time.Since(start)
-	}
-	few, many := time.Hour, time.Hour
-	short, long := wants(4000), wants(16_000)
-	for range 20 {
-		few, many = min(few, cost(short)), min(many, cost(long))
-	}
-	if many > 9*few {
-		t.Errorf("4,000 channels cost %v, 16,000 cost %v", few, many)
-	}
-	cfg.Client.ChannelLimit = 128
-	if got, err := newPolicy(t, cfg, nil).Connect(wants(8000), "", now); err != nil || len(got.Subs) != 129 {
-		t.Errorf("%d channels, %v; one more than the limit is enough", len(got.Subs), err)
+}
+
+// BenchmarkManyWanted: a name costs the same among many as among few. If each were looked for among those before it, it would cost four
+// times as much among four times as many. Fewer of them would fit into the processor's cache, and be too cheap to compare with.
+func BenchmarkManyWanted(b *testing.B) {
+	for _, n := range []int{4000, 16_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			cfg := testConfig()
+			cfg.Client.Insecure, cfg.Client.ChannelLimit = true, n
+			p, req := newPolicy(b, cfg, nil), manyWanted(n)
+			for b.Loop() {
+				if got, err := p.Connect(req, "", now); err != nil || len(got.Subs) != n {
+					b.Fatalf("%d of %d channels, %v", len(got.Subs), n, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/name")
+		})
 	}
 }
