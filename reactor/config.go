@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -96,34 +97,27 @@ type Deflate struct {
 const readBufferBytesDefault = 64 << 10
 
 func (c Config) withDefaults() Config {
-	or(&c.Loops, min(runtime.GOMAXPROCS(0), loop.LoopsMax))
-	or(&c.HTTPConnsMax, 1024)
-	or(&c.ReadBufferBytes, readBufferBytesDefault)
-	or(&c.QueueBytesMax, 1<<20)
-	or(&c.QueueTotalBytesMax, 1<<30)
-	or(&c.HeadBytesMax, 16<<10)
-	or(&c.HeadersMax, 100)
-	or(&c.HeadTimeout, 10*time.Second)
-	or(&c.BodyTimeout, 10*time.Second)
-	or(&c.KeepAliveTimeout, 60*time.Second)
-	or(&c.Deflate.Level, ws.DeflateLevelMin)
-	or(&c.Deflate.InflatedBytesMax, 10*messageBytesMaxDefault)
-	or(&c.FragmentTimeout, 30*time.Second)
-	or(&c.CloseTimeout, 5*time.Second)
-	or(&c.StallReport, 10*time.Millisecond)
+	c.Loops = cmp.Or(c.Loops, min(runtime.GOMAXPROCS(0), loop.LoopsMax))
+	c.HTTPConnsMax = cmp.Or(c.HTTPConnsMax, 1024)
+	c.ReadBufferBytes = cmp.Or(c.ReadBufferBytes, readBufferBytesDefault)
+	c.QueueBytesMax = cmp.Or(c.QueueBytesMax, 1<<20)
+	c.QueueTotalBytesMax = cmp.Or(c.QueueTotalBytesMax, 1<<30)
+	c.HeadBytesMax = cmp.Or(c.HeadBytesMax, 16<<10)
+	c.HeadersMax = cmp.Or(c.HeadersMax, 100)
+	c.HeadTimeout = cmp.Or(c.HeadTimeout, 10*time.Second)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, 10*time.Second)
+	c.KeepAliveTimeout = cmp.Or(c.KeepAliveTimeout, 60*time.Second)
+	c.Deflate.Level = cmp.Or(c.Deflate.Level, ws.DeflateLevelMin)
+	c.Deflate.InflatedBytesMax = cmp.Or(c.Deflate.InflatedBytesMax, 10*messageBytesMaxDefault)
+	c.FragmentTimeout = cmp.Or(c.FragmentTimeout, 30*time.Second)
+	c.CloseTimeout = cmp.Or(c.CloseTimeout, 5*time.Second)
+	c.StallReport = cmp.Or(c.StallReport, 10*time.Millisecond)
 	c.TLS = c.TLS.withDefaults()
-	or(&c.Panic, Close{3004, "internal server error"})
-	or(&c.Slow, Close{3008, "slow"})
-	or(&c.WriteError, Close{3009, "write error"})
-	or(&c.Log, slog.New(slog.DiscardHandler))
+	c.Panic = cmp.Or(c.Panic, Close{3004, "internal server error"})
+	c.Slow = cmp.Or(c.Slow, Close{3008, "slow"})
+	c.WriteError = cmp.Or(c.WriteError, Close{3009, "write error"})
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
-}
-
-func or[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
-	}
 }
 
 func (c Config) check() error {

@@ -3,6 +3,7 @@ package reactor
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -121,10 +122,10 @@ func start(t testing.TB, cfg Config, router Router) *Reactor {
 func startLogged(t testing.TB, cfg Config, router Router) (*Reactor, *logs) {
 	t.Helper()
 	l := new(logs)
-	or(&cfg.Addr, "127.0.0.1:0")
-	or(&cfg.Loops, 1)
-	or(&cfg.StallReport, time.Second)
-	or(&cfg.Log, slog.New(slog.NewTextHandler(l, nil)))
+	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
+	cfg.Loops = cmp.Or(cfg.Loops, 1)
+	cfg.StallReport = cmp.Or(cfg.StallReport, time.Second)
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.NewTextHandler(l, nil)))
 	if overTLS && cfg.TLS == nil {
 		cfg.TLS = serverTLS()
 		cfg.TLS.PlainToo = true

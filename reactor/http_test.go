@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -140,7 +141,7 @@ func TestUpgradeRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			line := c.line
-			or(&line, "GET /ws HTTP/1.1")
+			line = cmp.Or(line, "GET /ws HTTP/1.1")
 			raw := line + "\r\n"
 			for name, value := range good {
 				if name != c.header {

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"runtime"
@@ -50,9 +51,9 @@ func (t *TLS) withDefaults() *TLS {
 		return nil
 	}
 	c, processors := *t, runtime.GOMAXPROCS(0)
-	or(&c.HandshakesMax, min(max(processors*handshakesPerProcessor, handshakesMaxLeast), handshakesMaxMost))
-	or(&c.HandshakesQueuedMax, 1024)
-	or(&c.HandshakesAtOnce, max(processors/2, 1))
+	c.HandshakesMax = cmp.Or(c.HandshakesMax, min(max(processors*handshakesPerProcessor, handshakesMaxLeast), handshakesMaxMost))
+	c.HandshakesQueuedMax = cmp.Or(c.HandshakesQueuedMax, 1024)
+	c.HandshakesAtOnce = cmp.Or(c.HandshakesAtOnce, max(processors/2, 1))
 	return &c
 }
 

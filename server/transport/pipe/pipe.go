@@ -18,6 +18,7 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -74,21 +75,14 @@ type Pipes struct {
 
 // New makes pipes to the loops of cfg.
 func New(cfg Config) *Pipes {
-	or(&cfg.ConnsMax, connsMaxDefault)
-	or(&cfg.QueueBytesMax, queueBytesMaxDefault)
-	or(&cfg.WriteTimeout, writeTimeoutDefault)
-	or(&cfg.CloseTimeout, closeTimeoutDefault)
-	or(&cfg.Panic, codec.DisconnectServerError)
-	or(&cfg.Slow, codec.DisconnectSlow)
-	or(&cfg.WriteError, codec.DisconnectWriteError)
+	cfg.ConnsMax = cmp.Or(cfg.ConnsMax, connsMaxDefault)
+	cfg.QueueBytesMax = cmp.Or(cfg.QueueBytesMax, queueBytesMaxDefault)
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, writeTimeoutDefault)
+	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, closeTimeoutDefault)
+	cfg.Panic = cmp.Or(cfg.Panic, codec.DisconnectServerError)
+	cfg.Slow = cmp.Or(cfg.Slow, codec.DisconnectSlow)
+	cfg.WriteError = cmp.Or(cfg.WriteError, codec.DisconnectWriteError)
 	return &Pipes{cfg: cfg}
-}
-
-func or[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
-	}
 }
 
 // ErrFull is the error of Open when there are too many clients.

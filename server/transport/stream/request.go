@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"net/url"
 	"strings"
 
 	"stentor/codec"
@@ -73,7 +72,7 @@ func Open(t Transport, g *gate.Gate, ask Ask) (o Opening, a Answer) {
 	case ask.Method == "OPTIONS":
 		return o, o.cors.preflight(way.methods)
 	case ask.Method == "GET" && way.get:
-		if o.Connect = connectOf(ask.Query); len(o.Connect) == 0 {
+		if o.Connect = gate.ConnectOf(ask.Query); o.Connect == nil {
 			if !way.uni {
 				return o, o.cors.refuse(400, "no connect command: give it in cf_connect, or in the body of a POST\n")
 			}
@@ -94,18 +93,6 @@ func Open(t Transport, g *gate.Gate, ask Ask) (o Opening, a Answer) {
 
 // noRequest asks for nothing.
 var noRequest = []byte("{}")
-
-// ConnectParameter is where a query has what a client has to say.
-const ConnectParameter = "cf_connect"
-
-// connectOf is what a query has there.
-func connectOf(query string) []byte {
-	if !strings.Contains(query, ConnectParameter) && !strings.Contains(query, "%") {
-		return nil
-	}
-	values, _ := url.ParseQuery(query) // pairs that are malformed are left out
-	return []byte(values.Get(ConnectParameter))
-}
 
 // isProtobuf reports that a request's body is Protobuf.
 func isProtobuf(h gate.Header) bool {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+
+	"stentor/server/transport/gate"
 )
 
 // FuzzOpen: whatever stands in a request, it is answered or opens a stream with what its query or its body says.
@@ -23,7 +25,7 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		values, _ := url.ParseQuery(query)
-		want := values.Get(ConnectParameter)
+		want := values.Get(gate.ConnectParameter)
 		if tr.Uni() && want == "" {
 			want = "{}"
 		}

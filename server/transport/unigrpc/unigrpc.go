@@ -13,6 +13,7 @@
 package unigrpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -103,14 +104,14 @@ type Server struct {
 
 // New makes a server, which serves nobody before Serve.
 func New(cfg Config) *Server {
-	or(&cfg.MessageBytesMax, messageBytesMaxDefault)
-	or(&cfg.ClientsMax, clientsMaxDefault)
-	or(&cfg.RequestsBytesMax, max(requestsBytesMaxDefault, 4*int64(cfg.MessageBytesMax)))
-	or(&cfg.WriteTimeout, writeTimeoutDefault)
-	or(&cfg.HandshakeTimeout, handshakeTimeoutDefault)
-	or(&cfg.RequestTimeout, requestTimeoutDefault)
-	or(&cfg.KeepaliveTime, keepaliveTimeDefault)
-	or(&cfg.KeepaliveTimeout, keepaliveTimeoutDefault)
+	cfg.MessageBytesMax = cmp.Or(cfg.MessageBytesMax, messageBytesMaxDefault)
+	cfg.ClientsMax = cmp.Or(cfg.ClientsMax, clientsMaxDefault)
+	cfg.RequestsBytesMax = cmp.Or(cfg.RequestsBytesMax, max(requestsBytesMaxDefault, 4*int64(cfg.MessageBytesMax)))
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, writeTimeoutDefault)
+	cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, handshakeTimeoutDefault)
+	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, requestTimeoutDefault)
+	cfg.KeepaliveTime = cmp.Or(cfg.KeepaliveTime, keepaliveTimeDefault)
+	cfg.KeepaliveTimeout = cmp.Or(cfg.KeepaliveTimeout, keepaliveTimeoutDefault)
 	s := &Server{cfg: cfg}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(encoded{}),
@@ -140,13 +141,6 @@ func New(cfg Config) *Server {
 		Streams:     []grpc.StreamDesc{{StreamName: MethodName, Handler: s.consume, ServerStreams: true}},
 	}, s)
 	return s
-}
-
-func or[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
-	}
 }
 
 // Serve serves the connections of l until Stop, and closes it.

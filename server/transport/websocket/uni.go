@@ -1,9 +1,6 @@
 package websocket
 
 import (
-	"net/url"
-	"strings"
-
 	"stentor/codec"
 	"stentor/reactor"
 	"stentor/reactor/loop"
@@ -33,21 +30,9 @@ func (e *Uni) Route(h *reactor.Head) reactor.Verdict {
 	if !ok {
 		return v
 	}
-	user, connect := e.cfg.Gate.User(h), connectOf(h.Query)
+	user, connect := e.cfg.Gate.User(h), gate.ConnectOf(h.Query)
 	v.Open = func(c *reactor.Conn) reactor.Receiver { return e.accept(c, user, connect, ticket) }
 	return v
-}
-
-// connectOf is the request to connect that a query has; nil if it has none.
-func connectOf(query string) []byte {
-	if !strings.Contains(query, "cf_connect") && !strings.Contains(query, "%") {
-		return nil
-	}
-	values, _ := url.ParseQuery(query) // pairs that are malformed are left out
-	if text := values.Get("cf_connect"); text != "" {
-		return []byte(text)
-	}
-	return nil
 }
 
 func (e *Uni) accept(c *reactor.Conn, user string, connect []byte, t gate.Ticket) reactor.Receiver {

@@ -14,6 +14,7 @@
 package webtransport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -99,10 +100,10 @@ type Server struct {
 
 // New makes a server, which serves nobody before Serve.
 func New(cfg Config) *Server {
-	or(&cfg.ConnsMax, connsMaxDefault)
-	or(&cfg.IdleTimeout, idleTimeoutDefault)
-	or(&cfg.StreamTimeout, streamTimeoutDefault)
-	or(&cfg.LingerTimeout, lingerTimeoutDefault)
+	cfg.ConnsMax = cmp.Or(cfg.ConnsMax, connsMaxDefault)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, idleTimeoutDefault)
+	cfg.StreamTimeout = cmp.Or(cfg.StreamTimeout, streamTimeoutDefault)
+	cfg.LingerTimeout = cmp.Or(cfg.LingerTimeout, lingerTimeoutDefault)
 	s := &Server{cfg: cfg}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.wt = webtransport.Server{
@@ -116,13 +117,6 @@ func New(cfg Config) *Server {
 		CheckOrigin:       func(*http.Request) bool { return true }, // the gate does
 	}
 	return s
-}
-
-func or[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
-	}
 }
 
 // Serve serves what comes to socket until Stop. The socket stays the caller's.
