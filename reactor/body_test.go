@@ -20,12 +20,16 @@ func TestMemoryOfBodies(t *testing.T) {
 	r := start(t, Config{}, serving(parrot))
 	d, large := r.drivers[0], strings.Repeat("x", bodyKeptMax)
 	c := dial(t, r)
-	c.say(post("/x", large))
-	c.expectAnswer(200, "POST /x "+large)
 	kept := 0
-	onLoop(r, 0, func() { kept = cap(d.body) })
+	for range 100 { // one that comes in pieces may get memory that is too large to keep
+		c.say(post("/x", large))
+		c.expectAnswer(200, "POST /x "+large)
+		if onLoop(r, 0, func() { kept = cap(d.body) }); kept >= bodyKeptMax/2 {
+			break
+		}
+	}
 	if kept < bodyKeptMax/2 {
-		t.Skip("nothing of that body is kept") // it came in pieces whose memory is larger
+		t.Fatalf("of a body only %d bytes are kept", kept)
 	}
 	for _, size := range []int{1, 100, 3000, 40000} {
 		c.say("POST /x" + tail + "Content-Length: 60000\r\n\r\n" + large[:min(size, len(large))])

@@ -379,16 +379,23 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// TestAllOrNothing: one bad block keeps the others as they are.
-func TestAllOrNothing(t *testing.T) {
+// twoBlocks are open and show first, for browsers and for gRPC; second is what a reload may bring.
+func twoBlocks(t *testing.T) (s *Set, first, second *certtest.Pair) {
+	t.Helper()
 	ca := certtest.New(t)
-	first, second := ca.Issue(t, certtest.Leaf{}), ca.Issue(t, certtest.Leaf{})
+	first, second = ca.Issue(t, certtest.Leaf{}), ca.Issue(t, certtest.Leaf{})
 	cfg := withTLS(first)
 	cfg.UniGRPC.Enabled, cfg.UniGRPC.TLS = true, cfg.HTTPServer.TLS
 	s, err := Open(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, first, second
+}
+
+// TestAllOrNothing: one bad block keeps the others as they are.
+func TestAllOrNothing(t *testing.T) {
+	s, first, second := twoBlocks(t)
 	next := withTLS(second)
 	next.UniGRPC.TLS = next.HTTPServer.TLS
 	next.UniGRPC.TLS.KeyPEM = config.PEMData(first.KeyFile)
@@ -403,14 +410,7 @@ func TestAllOrNothing(t *testing.T) {
 // TestReloadWithoutTLS: whether a port speaks TLS changes at a restart only. A configuration that is for after it, and names no certificate
 // any more, keeps nothing else from being reloaded.
 func TestReloadWithoutTLS(t *testing.T) {
-	ca := certtest.New(t)
-	first, second := ca.Issue(t, certtest.Leaf{}), ca.Issue(t, certtest.Leaf{})
-	cfg := withTLS(first)
-	cfg.UniGRPC.Enabled, cfg.UniGRPC.TLS = true, cfg.HTTPServer.TLS
-	s, err := Open(cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, first, second := twoBlocks(t)
 	next := withTLS(second)
 	next.UniGRPC.TLS = next.HTTPServer.TLS
 	next.HTTPServer.TLS = config.TLSConfig{}
